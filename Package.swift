@@ -1,0 +1,136 @@
+// swift-tools-version: 6.2
+//
+// The house: every room is one target, and a room imports only rooms that stand before it here.
+// `Tests/LayeringTests` reads this table and the sources and refuses an arrow that points up.
+
+import PackageDescription
+
+#if compiler(>=6.3)
+  let strictness: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+#else
+  let strictness: [SwiftSetting] = []
+#endif
+
+let house: [SwiftSetting] =
+  strictness + [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  ]
+
+/// One room: a folder in `Sources` and the rooms it may import.
+func room(_ name: String, _ imports: [String], extra: [SwiftSetting] = []) -> Target {
+  .target(
+    name: name, dependencies: imports.map { .init(stringLiteral: $0) }, swiftSettings: house + extra)
+}
+
+/// The tests of one room, in `Tests/<name>Tests`.
+func tests(_ name: String, _ imports: [String], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: imports.map { .init(stringLiteral: $0) },
+    resources: resources, swiftSettings: house)
+}
+
+/// A Debian library found by pkg-config.
+func library(_ name: String, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let rooms: [Target] = [
+  // C, each wrapped by the one room that names it.
+  .target(name: "CLinux"),  // epoll, recvmmsg, GPIO ioctls: what `import Glibc` lacks
+  .target(name: "CAVCodec"),  // libavcodec, opened at first use: an idle daemon must not carry its 18 MB
+  library("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),  // TLS, hashes, certificates
+  library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),  // the store
+
+  // Floor 0
+  room("Wire", [], extra: [.enableExperimentalFeature("Lifetimes")]),
+  room("Journal", ["Wire"]),
+  room("Reactor", ["Wire", "Journal", "CLinux"]),
+  room("Crypto", ["Wire", "COpenSSL"]),
+  room("Codecs", ["Wire", "CAVCodec"]),
+  room("Devices", ["Wire", "CLinux"]),
+
+  // Floor 1
+  room("JSON", ["Wire"]),
+  room("SDP", ["Wire"]),
+  room("RTP", ["Wire"]),
+  room("HTTP", ["Wire"]),
+  room("SIP", ["Wire", "Crypto"]),
+
+  // Floor 2
+  room("Directory", ["Wire", "JSON"]),
+  room("Transport", ["Wire", "Journal", "Crypto"]),
+  room("Store", ["Wire", "SIP", "Directory", "CSQLite"]),
+  room("MediaPlane", ["Wire", "RTP", "Codecs"]),
+  room("API", ["Wire", "JSON", "HTTP"]),
+  room("Web", ["Wire", "JSON", "HTTP", "Transport"]),
+
+  // Floor 3
+  room("Calls", ["Wire", "Journal", "SIP", "SDP", "Directory", "MediaPlane"]),
+  room("Doors", ["Wire", "Journal", "Crypto", "Devices", "HTTP", "Directory"]),
+
+  // Floor 4
+  room("Management", ["Wire", "Journal", "JSON", "HTTP", "Directory", "Web", "API"]),
+
+  // Floor 5
+  room(
+    "Gateway",
+    [
+      "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "SIP",
+      "Directory", "Transport", "Store", "MediaPlane", "API", "Web", "Calls", "Doors", "Management",
+    ]),
+]
+
+let programs: [Target] = [
+  .executableTarget(
+    name: "vestibuled", dependencies: ["Wire", "Journal", "Reactor", "Crypto", "Devices", "Gateway"],
+    swiftSettings: house),
+  .executableTarget(
+    name: "vestibule", dependencies: ["Wire", "JSON", "HTTP", "API"], swiftSettings: house),
+]
+
+let roomTests: [Target] = [
+  tests("Layering", []),
+  tests("Wire", ["Wire"]),
+  tests("Journal", ["Wire", "Journal"]),
+  tests("Reactor", ["Wire", "Journal", "Reactor"]),
+  tests("Crypto", ["Wire", "Crypto"]),
+  tests("Codecs", ["Wire", "Codecs"]),
+  tests("Devices", ["Wire", "Devices"]),
+  tests("JSON", ["Wire", "JSON"]),
+  tests("SDP", ["Wire", "SDP"]),
+  tests("RTP", ["Wire", "RTP"]),
+  tests("HTTP", ["Wire", "HTTP"]),
+  tests("SIP", ["Wire", "Crypto", "SIP"], resources: [.copy("Torture")]),
+  tests("Directory", ["Wire", "JSON", "Directory"]),
+  tests("Transport", ["Wire", "Journal", "Crypto", "Transport", "Simulation"]),
+  tests("Store", ["Wire", "SIP", "Directory", "Store"]),
+  tests("MediaPlane", ["Wire", "RTP", "Codecs", "MediaPlane"]),
+  tests("API", ["Wire", "JSON", "HTTP", "API"]),
+  tests(
+    "Building",
+    [
+      "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
+      "Calls", "Doors", "Management", "Gateway", "Simulation",
+    ]),
+]
+
+/// The simulated outside: never shipped.
+let simulation: [Target] = [
+  .target(
+    name: "Simulation", dependencies: ["Wire"], path: "Tests/Simulation", swiftSettings: house)
+]
+
+let package = Package(
+  name: "vestibule",
+  products: [
+    .executable(name: "vestibuled", targets: ["vestibuled"]),
+    .executable(name: "vestibule", targets: ["vestibule"]),
+  ],
+  targets: rooms + programs + simulation + roomTests
+)

@@ -1,0 +1,44 @@
+/// Questions about single bytes of text protocols, answered without `Character` or `String`.
+package enum ASCII {
+  @inlinable package static func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
+  @inlinable package static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
+  /// Space or horizontal tab.
+  @inlinable package static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
+  /// `a` to `z` for `A` to `Z`, every other byte as it is.
+  @inlinable package static func lowered(_ byte: UInt8) -> UInt8 {
+    byte &- 65 < 26 ? byte | 0x20 : byte
+  }
+  @inlinable package static func hexValue(_ byte: UInt8) -> UInt8? {
+    if byte &- 48 < 10 { return byte - 48 }
+    let letter = byte | 0x20
+    return letter &- 97 < 6 ? letter - 87 : nil
+  }
+  package static let hexDigits: StaticString = "0123456789abcdef"
+
+  /// Lower-case hexadecimal of `bytes`.
+  package static func hex(_ bytes: some Sequence<UInt8>) -> String {
+    var text: [UInt8] = []
+    for byte in bytes {
+      text.append(hexDigit(byte >> 4))
+      text.append(hexDigit(byte & 15))
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+  @inlinable package static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }
+
+  /// Equal when ASCII letters are compared without case.
+  package static func equalIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
+    var first = left.makeIterator()
+    var second = right.makeIterator()
+    while true {
+      switch (first.next(), second.next()) {
+      case (nil, nil): return true
+      case (let a?, let b?) where lowered(a) == lowered(b): continue
+      default: return false
+      }
+    }
+  }
+  package static func equalIgnoringCase(_ left: String, _ right: String) -> Bool {
+    equalIgnoringCase(left.utf8, right.utf8)
+  }
+}
