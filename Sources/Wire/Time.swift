@@ -8,7 +8,9 @@ package struct Interval: Hashable, Comparable, Sendable {
   @inlinable package static func nanoseconds(_ count: Int64) -> Interval {
     .init(nanoseconds: count)
   }
-  @inlinable package static func microseconds(_ count: Int64) -> Interval { .init(nanoseconds: count * 1_000) }
+  @inlinable package static func microseconds(_ count: Int64) -> Interval {
+    .init(nanoseconds: count * 1_000)
+  }
   @inlinable package static func milliseconds(_ count: Int64) -> Interval {
     .init(nanoseconds: count * 1_000_000)
   }
