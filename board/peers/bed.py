@@ -1,0 +1,374 @@
+"""The bed that real peers are tested in: one gateway on loopback addresses, sipp, baresip and linphone around it,
+and a media endpoint that sends a tone and says which tone came back.
+
+Every host of the building is an address of 127.0.0.0/8, so nothing leaves this machine and no two tests share a
+port. Nothing here waits for a fixed time where it can wait for a fact.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+DAEMON = os.environ.get("VESTIBULED", os.path.join(ROOT, ".build/release/vestibuled"))
+CLI = os.environ.get("VESTIBULE", os.path.join(ROOT, ".build/release/vestibule"))
+GATEWAY = "127.0.0.1"
+
+
+def wait_for(what, condition, seconds=10.0):
+    """Waits until `condition()` is true (and gives its value back), or fails naming `what`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port(address=GATEWAY, kind=socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def building(**changes):
+    """The building most tests use: unit 401 with two panels, a mobile; 402 with one; a guard; one trusted station."""
+    directory = {
+        "site": {"id": "lilas", "name": "Les Lilas", "timezone": "Europe/Paris"},
+        "building": {"id": "bat-a", "name": "A"},
+        "units": [
+            {
+                "number": "401",
+                "name": "Martin",
+                "accounts": [
+                    {"username": "panel401", "kind": "panel"},
+                    {"username": "kitchen401", "kind": "panel"},
+                    {"username": "mobile401", "kind": "mobile"},
+                ],
+                "doors": ["entrance"],
+            },
+            {
+                "number": "402",
+                "name": "Durand",
+                "accounts": [{"username": "panel402", "kind": "panel"}],
+                "doors": ["entrance"],
+            },
+        ],
+        "accounts": [{"username": "guard1", "kind": "guard", "name": "Loge"}],
+        "stations": [
+            {"username": "intercom-main", "name": "Entrance", "door": "entrance", "address": "127.0.0.10"},
+            {"username": "intercom-rear", "name": "Rear", "door": "rear"},
+        ],
+        "doors": [
+            {"id": "entrance", "actuator": {"kind": "none"}, "openCode": "#"},
+            {"id": "rear", "actuator": {"kind": "none"}, "openCode": "#"},
+        ],
+    }
+    directory.update(changes)
+    return directory
+
+
+class Gateway:
+    """A running vestibuled with a state directory of its own."""
+
+    def __init__(self, directory=None, config=None, state=None, arguments=()):
+        self.folder = state or tempfile.mkdtemp(prefix="vestibule-test.")
+        self.owns_folder = state is None
+        self.config = {
+            "gateway": {"domain": "vestibule.test"},
+            "sip": {"udp": [f"{GATEWAY}:0"], "tcp": [f"{GATEWAY}:0"], "tls": [f"{GATEWAY}:0"]},
+            "http": {"plain": [f"{GATEWAY}:0"], "tls": []},
+            "control": {"socket": os.path.join(self.folder, "control.sock")},
+            "media": {"ports": "%d-%d" % ((lambda p: (p, p + 399))(20000 + 400 * (os.getpid() % 40)))},
+        }
+        for key, value in (config or {}).items():
+            self.config.setdefault(key, {}).update(value)
+        self.arguments = list(arguments)
+        self.process = None
+        self.start()
+        if directory is not None:
+            self.apply(directory)
+
+    def start(self):
+        path = os.path.join(self.folder, "vestibule.json5")
+        with open(path, "w") as file:
+            json.dump(self.config, file)
+        self.log_path = os.path.join(self.folder, "log")
+        log = open(self.log_path, "ab")
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [DAEMON, "--config", path, "--state", self.folder, *self.arguments],
+            stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
+        line = self.process.stdout.readline().decode()
+        self.ready_seconds = time.monotonic() - began
+        if not line.startswith("ready "):
+            raise AssertionError(f"the gateway did not become ready: {line!r}\n{self.log()[-2000:]}")
+        fields = dict(word.split("=", 1) for word in line.split()[1:])
+        self.socket = fields["control"]
+        self.ports = {}
+        for part in fields["sip"].split(","):
+            kind, address = part.split(":", 1)
+            self.ports.setdefault(kind, int(address.rsplit(":", 1)[1]))
+        self.http_port = int(fields["http"].rsplit(":", 1)[1]) if fields.get("http") else None
+
+    def log(self):
+        with open(self.log_path, errors="replace") as file:
+            return file.read()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def close(self):
+        self.stop()
+        if self.owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, *words, check=True):
+        """Runs the command line; gives back what --json printed, parsed."""
+        done = subprocess.run(
+            [CLI, "--socket", self.socket, *words, "--json"], capture_output=True, text=True, timeout=60)
+        if check and done.returncode != 0:
+            raise AssertionError(f"vestibule {' '.join(words)}: exit {done.returncode}: {done.stderr.strip()}")
+        self.last = done
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def apply(self, directory):
+        path = os.path.join(self.folder, "directory.json5")
+        with open(path, "w") as file:
+            json.dump(directory, file)
+        return self.run("apply", path)
+
+    def enroll(self, account):
+        return self.run("enroll", account, "--format", "sip")["secret"]
+
+    def account(self, name):
+        return next(row for row in self.run("accounts") if row["username"] == name)
+
+    def registered(self, name):
+        return wait_for(f"{name} registers", lambda: self.account(name)["registered"])
+
+    def last_record(self, count=1):
+        return wait_for("a call record", lambda: (lambda rows: rows[:1] if len(rows) >= count else None)(self.run("cdr")))[0]
+
+
+class Sipp:
+    """One sipp run: a published scenario engine playing the peer that `scenario` describes."""
+
+    def __init__(self, scenario, gateway, address, port=None, transport="udp", keys=None, user="", password="",
+                 calls=1, seconds=20, arguments=()):
+        self.name = scenario
+        self.folder = tempfile.mkdtemp(prefix="vestibule-sipp.")
+        self.port = port or free_port(address)
+        mode = {"udp": "u1", "tcp": "t1"}[transport]
+        # sipp takes keywords in messages only; a status to wait for has to stand in the file.
+        with open(os.path.join(HERE, "sipp", scenario + ".xml")) as file:
+            text = file.read()
+        for key, value in (keys or {}).items():
+            text = text.replace(f"[{key}]", str(value))
+        path = os.path.join(self.folder, scenario + ".xml")
+        with open(path, "w") as file:
+            file.write(text)
+        command = [
+            "sipp", f"{GATEWAY}:{gateway.ports[transport]}", "-sf", path,
+            "-i", address, "-mi", address, "-p", str(self.port), "-t", mode, "-m", str(calls), "-nostdin",
+            "-timeout", f"{seconds}s", "-timeout_error", "-trace_err", "-error_file", os.path.join(self.folder, "errors"),
+            "-trace_msg", "-message_file", os.path.join(self.folder, "messages"),
+        ]
+        if user:
+            command += ["-s", user, "-au", user, "-ap", password]
+        self.process = subprocess.Popen(
+            command + list(arguments), stdout=open(os.path.join(self.folder, "out"), "wb"),
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder)
+
+    def messages(self):
+        try:
+            with open(os.path.join(self.folder, "messages"), errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_until_received(self, text, seconds=10):
+        wait_for(f"{self.name} sees {text!r}", lambda: text in self.messages(), seconds)
+
+    def finish(self, seconds=25):
+        """Waits for the scenario's end; a scenario that did not run through is a failure with its own words."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = "still running"
+        if code != 0:
+            try:
+                with open(os.path.join(self.folder, "errors"), errors="replace") as file:
+                    errors = file.read()[-1500:]
+            except FileNotFoundError:
+                errors = ""
+            raise AssertionError(f"sipp {self.name}: {code}\n{errors}\n{self.messages()[-3000:]}")
+        messages = self.messages()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return messages
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def register(gateway, user, password, address, port, transport="udp", expires=300):
+    """Registers `user` with digest through sipp, its contact being address:port."""
+    Sipp("register", gateway, address, port, transport, user=user, password=password,
+         keys={"expires": expires}, seconds=10).finish()
+
+
+# --- media -------------------------------------------------------------------------------------------------------
+
+
+def a_law(sample):
+    """One 16-bit sample as G.711 A-law."""
+    sign = 0x80 if sample >= 0 else 0
+    magnitude = min(abs(sample) >> 3 if sample >= 0 else (abs(sample) - 1) >> 3, 0xFFF)
+    if magnitude < 32:
+        code = magnitude >> 1
+    else:
+        exponent = magnitude.bit_length() - 5
+        code = (exponent << 4) | ((magnitude >> exponent) & 0x0F)
+    return (code | sign) ^ 0x55
+
+
+def from_a_law(byte):
+    byte ^= 0x55
+    exponent, mantissa = (byte & 0x70) >> 4, byte & 0x0F
+    value = (mantissa << 4) + 8 if exponent == 0 else ((mantissa << 4) + 0x108) << (exponent - 1)
+    return value if byte & 0x80 else -value
+
+
+def from_mu_law(byte):
+    byte ^= 0xFF
+    value = (((byte & 0x0F) << 3) + 0x84) << ((byte & 0x70) >> 4)
+    return 0x84 - value if byte & 0x80 else value - 0x84
+
+
+def strength(samples, frequency, rate=8000):
+    """How much of the energy of `samples` lies at `frequency`: 0 to about 1 (Goertzel)."""
+    if not samples:
+        return 0.0
+    coefficient = 2 * math.cos(2 * math.pi * frequency / rate)
+    first = second = energy = 0.0
+    for sample in samples:
+        first, second = sample + coefficient * first - second, first
+        energy += sample * sample
+    power = first * first + second * second - coefficient * first * second
+    return 2 * power / (len(samples) * energy) if energy else 0.0
+
+
+class Voice:
+    """A phone's RTP side: sends a tone from one socket every 20 ms, keeps what comes back."""
+
+    def __init__(self, address, frequency, payload_type=8, decode=from_a_law):
+        while True:
+            self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.rtp.bind((address, 0))
+            self.port = self.rtp.getsockname()[1]
+            self.rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                if self.port % 2 == 0:
+                    self.rtcp.bind((address, self.port + 1))
+                    break
+            except OSError:
+                pass
+            self.rtp.close()
+            self.rtcp.close()
+        self.rtp.settimeout(0.005)
+        self.address, self.payload_type, self.decode = address, payload_type, decode
+        period = [a_law(int(8000 * math.sin(2 * math.pi * frequency * n / 8000))) for n in range(8000)]
+        self.payload = bytes(period)
+        self.remote = None
+        self.received, self.reports, self.sent = [], 0, 0
+        self.sequence, self.timestamp, self.ssrc = 1000, 16000, int.from_bytes(os.urandom(4), "big")
+        self.running = True
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def send_to(self, address, port):
+        self.remote = (address, port)
+
+    def work(self):
+        next_send = time.monotonic()
+        while self.running:
+            now = time.monotonic()
+            if self.remote and now >= next_send:
+                offset = (self.sent * 160) % 8000
+                header = struct.pack("!BBHII", 0x80, self.payload_type, self.sequence & 0xFFFF,
+                                     self.timestamp & 0xFFFFFFFF, self.ssrc)
+                with self.lock:
+                    self.rtp.sendto(header + self.payload[offset:offset + 160], self.remote)
+                    self.sequence += 1
+                    self.timestamp += 160
+                self.sent += 1
+                next_send = max(next_send + 0.02, now - 0.1)
+            try:
+                packet, source = self.rtp.recvfrom(2048)
+            except (TimeoutError, OSError):
+                continue
+            if len(packet) >= 12:
+                self.received.append((source, packet))
+
+    def key(self, digit, payload_type=101):
+        """Presses a key: RFC 4733, three packets with the end marked, as phones do."""
+        event = "0123456789*#ABCD".index(digit)
+        with self.lock:
+            stamp = self.timestamp
+            for step, end in [(1, 0), (2, 0), (3, 0x80), (3, 0x80), (3, 0x80)]:
+                header = struct.pack("!BBHII", 0x80, payload_type | (0x80 if step == 1 else 0),
+                                     self.sequence & 0xFFFF, stamp & 0xFFFFFFFF, self.ssrc)
+                self.rtp.sendto(header + struct.pack("!BBH", event, end | 10, step * 160), self.remote)
+                self.sequence += 1
+            self.timestamp += 480
+
+    def packets(self, payload_type=None):
+        return [p for _, p in list(self.received) if payload_type is None or p[1] & 0x7F == payload_type]
+
+    def hears(self, frequency, payload_type=8, decode=None):
+        """The share of the last second of what was received that is a tone of `frequency`."""
+        audio = [p[12:] for p in self.packets(payload_type)][-50:]
+        decode = decode or self.decode
+        return strength([decode(b) for part in audio for b in part], frequency)
+
+    def close(self):
+        self.running = False
+        self.thread.join()
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def media_of(messages, marker):
+    """Address and port of the first audio line in the last message of `messages` that has `marker` in it."""
+    for part in reversed(messages.split("-----------------------------------------------")):
+        if marker in part and "m=audio" in part:
+            port = int(part.split("m=audio ", 1)[1].split()[0])
+            address = part.split("c=IN IP4 ", 1)[1].split()[0]
+            return address, port
+    raise AssertionError(f"no message with {marker!r} and an audio line")
