@@ -1,3 +1,5 @@
+import Gateway
+
 @main
 struct Program {
   static func main() {}
