@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-MODULES = ["door_call"]
+MODULES = ["door_call", "phones", "attackers"]
 
 
 class Report(unittest.TestResult):

@@ -1,0 +1,259 @@
+"""Whole phones as panels: baresip and linphone register, are rung by a station, talk, and are compared by ear."""
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+import wave
+
+import bed
+from bed import Gateway, Sipp, Voice, media_of, strength, wait_for
+
+STATION = "127.0.0.10"
+
+
+class Baresip:
+    """A baresip on an address of its own, steered over its TCP control port, that records what it hears."""
+
+    def __init__(self, gateway, account, secret, address, transport="udp", codecs="PCMA,PCMU", frequency=440):
+        self.folder = tempfile.mkdtemp(prefix="vestibule-baresip.")
+        self.address = address
+        self.control_port = bed.free_port(address, socket.SOCK_STREAM)
+        media = 30000 + 100 * (int(address.rsplit(".", 1)[1]) % 100)
+        with open(os.path.join(self.folder, "config"), "w") as file:
+            file.write(f"""poll_method epoll
+sip_listen {address}:{bed.free_port(address)}
+sip_verify_server no
+net_interface {address}
+call_local_timeout 120
+call_max_calls 4
+audio_player aubridge,null{account}
+audio_source ausine,{frequency}
+audio_alert none
+ausrc_srate 48000
+auplay_srate 48000
+ausrc_channels 2
+auplay_channels 2
+rtp_ports {media}-{media + 99}
+rtcp_mux no
+module_path /usr/lib/baresip/modules
+module g711.so
+module g722.so
+module aubridge.so
+module sndfile.so
+snd_path {self.folder}
+module ausine.so
+module uuid.so
+module_tmp account.so
+module_app auloop.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen {address}:{self.control_port}
+""")
+        port = gateway.ports[transport]
+        with open(os.path.join(self.folder, "accounts"), "w") as file:
+            file.write(f"<sip:{account}@vestibule.test>;auth_user={account};auth_pass={secret};"
+                       f"outbound=\"sip:{bed.GATEWAY}:{port};transport={transport}\";regint=300;"
+                       f"answermode=manual;audio_codecs={codecs}\n")
+        open(os.path.join(self.folder, "contacts"), "w").close()
+        self.log = os.path.join(self.folder, "log")
+        self.process = subprocess.Popen(
+            ["baresip", "-4", "-v", "-f", self.folder], stdout=open(self.log, "wb"), stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, cwd=self.folder)
+        gateway.registered(account)
+
+    def text(self):
+        with open(self.log, errors="replace") as file:
+            return file.read()
+
+    def command(self, name, parameters=""):
+        message = json.dumps({"command": name, "params": parameters, "token": "t"}).encode()
+        with socket.create_connection((self.address, self.control_port), 2) as control:
+            control.sendall(b"%d:%s," % (len(message), message))
+            control.settimeout(2)
+            with contextlib.suppress(TimeoutError):
+                control.recv(65536)
+
+    def recording(self):
+        """The 16-bit samples of what it heard, and their rate."""
+        files = sorted(glob.glob(os.path.join(self.folder, "*dec*.wav")))
+        if not files:
+            return [], 8000
+        with wave.open(files[-1]) as recorded:
+            frames = recorded.readframes(recorded.getnframes())
+            step = 2 * recorded.getnchannels()
+            samples = [int.from_bytes(frames[i:i + 2], "little", signed=True) for i in range(0, len(frames) - 1, step)]
+            return samples, recorded.getframerate()
+
+    def close(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Linphone:
+    """A linphone daemon that answers by itself and plays a file into the call."""
+
+    def __init__(self, gateway, account, secret, address, transport="tls"):
+        self.folder = tempfile.mkdtemp(prefix="vestibule-linphone.")
+        for part in ["home/.local/share/linphone", "home/.config/linphone", "run"]:
+            os.makedirs(os.path.join(self.folder, part))
+        port = gateway.ports[transport]
+        with open(os.path.join(self.folder, "rc"), "w") as file:
+            file.write(f"""[sip]
+sip_port=-1
+sip_tcp_port=-1
+sip_tls_port=-1
+verify_server_certs=0
+verify_server_cn=0
+default_proxy=0
+guess_hostname=0
+contact=sip:{account}@{address}
+bind_address={address}
+[proxy_0]
+reg_proxy=<sip:{bed.GATEWAY}:{port};transport={transport}>
+reg_route=<sip:{bed.GATEWAY}:{port};transport={transport}>
+reg_identity=sip:{account}@vestibule.test
+reg_expires=300
+reg_sendregister=1
+publish=0
+[auth_info_0]
+username={account}
+passwd={secret}
+realm=vestibule.test
+domain=vestibule.test
+[sound]
+playback_dev_id=
+capture_dev_id=
+[rtp]
+audio_rtp_port=29000-29099
+[video]
+display=0
+capture=0
+automatically_initiate=0
+automatically_accept=0
+[net]
+nat_policy_ref=none
+[misc]
+auto_answer=1
+""")
+        self.tone = os.path.join(self.folder, "tone.wav")
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=8000",
+                        "-t", "20", self.tone], check=True)
+        self.pipe = f"vestibule-linphone-{os.getpid()}"
+        environment = {**os.environ, "HOME": os.path.join(self.folder, "home"), "LANG": "C.UTF-8", "USER": "root",
+                       "XDG_RUNTIME_DIR": os.path.join(self.folder, "run")}
+        self.process = subprocess.Popen(
+            ["linphone-daemon", "--config", os.path.join(self.folder, "rc"), "--pipe", self.pipe,
+             "--log", os.path.join(self.folder, "log"), "--disable-stats-events", "--auto-answer"],
+            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        gateway.registered(account)
+
+    def command(self, line):
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(3)
+            control.connect("/tmp/" + self.pipe)
+            control.sendall((line + "\n").encode())
+            return control.recv(65536).decode()
+
+    def close(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Phones(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway(bed.building())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.close()
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+
+    def ring(self, target, talk=2500):
+        """Rings `target` from the trusted station with a 700 Hz voice; gives the call and the voice back."""
+        voice = Voice(STATION, 700)
+        self.stack.callback(voice.close)
+        call = Sipp("station_call", self.gateway, STATION,
+                    keys={"media": voice.port, "talk": talk, "caller": target, "target": target})
+        self.stack.callback(call.stop)
+        return call, voice
+
+    def talk(self, phone, call, voice, frequency):
+        call.wait_until_received("SIP/2.0 200 OK", 15)
+        voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        wait_for(f"the visitor hears {frequency} Hz", lambda: voice.hears(frequency) > 0.7, 5)
+
+    def check_recording(self, phone, frequency):
+        samples, rate = wait_for("a recording", lambda: (lambda r: r if len(r[0]) > r[1] // 2 else None)(phone.recording()))
+        middle = samples[len(samples) // 2 - rate // 4: len(samples) // 2 + rate // 4]
+        self.assertGreater(strength(middle, frequency, rate), 0.7, "the panel heard the visitor's tone")
+
+    def baresip(self, account, address, **options):
+        phone = Baresip(self.gateway, account, self.gateway.enroll(account), address, **options)
+        self.stack.callback(phone.close)
+        return phone
+
+    def rings(self, phone):
+        wait_for("baresip rings", lambda: "Incoming call" in phone.text())
+
+    def test_baresip_answers_and_both_hear_the_other(self):
+        phone = self.baresip("panel402", "127.0.0.41")
+        call, voice = self.ring("402")
+        self.rings(phone)
+        phone.command("accept")
+        self.talk(phone, call, voice, 440)
+        call.finish()
+        self.check_recording(phone, 700)
+
+    def test_baresip_with_g722_only_is_transcoded(self):
+        phone = self.baresip("panel401", "127.0.0.42", codecs="G722")
+        call, voice = self.ring("panel401")
+        self.rings(phone)
+        phone.command("accept")
+        self.talk(phone, call, voice, 440)
+        call.finish()
+        self.check_recording(phone, 700)
+        legs = {leg["account"]: leg for leg in self.gateway.last_record()["legs"]}
+        self.assertEqual(legs["panel401"]["codec"].upper(), "G722")
+
+    def test_baresip_with_mu_law_only_is_transcoded(self):
+        phone = self.baresip("kitchen401", "127.0.0.43", codecs="PCMU", transport="tcp")
+        call, voice = self.ring("kitchen401")
+        self.rings(phone)
+        phone.command("accept")
+        self.talk(phone, call, voice, 440)
+        call.finish()
+        self.check_recording(phone, 700)
+
+    def test_linphone_over_tls_answers_and_is_heard(self):
+        phone = Linphone(self.gateway, "mobile401", self.gateway.enroll("mobile401"), "127.0.0.44")
+        self.stack.callback(phone.close)
+        call, voice = self.ring("mobile401", talk=4000)
+        call.wait_until_received("SIP/2.0 200 OK", 15)
+        voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        phone.command(f"incall-player-start {phone.tone}")
+        wait_for("the visitor hears linphone", lambda: voice.hears(1000) > 0.7, 6)
+        call.finish()
+        legs = {leg["account"]: leg for leg in self.gateway.last_record()["legs"]}
+        self.assertGreater(legs["mobile401"]["packetsOut"], 20)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
