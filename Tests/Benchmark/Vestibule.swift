@@ -1,0 +1,72 @@
+import Glibc
+
+/// A gateway under measurement, on loopback, with state of its own.
+struct Vestibule: ~Copyable {
+  let folder: String
+  let peer: Peer
+  let udp: UInt16
+  let control: String
+  /// Seconds from the start of the process to its ready line.
+  let readyAfter: Double
+
+  /// Starts the daemon in `folder` with the release build of this checkout.
+  init(folder: String) {
+    self.folder = folder
+    write(
+      """
+      { gateway: { domain: "bench.test" }, sip: { udp: ["127.0.0.1:0"], tcp: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] },
+        http: { plain: ["127.0.0.1:0"], tls: [] }, media: { ports: "20000-27999" },
+        control: { socket: "\(folder)/control.sock" } }
+      """, to: "\(folder)/vestibule.json5")
+    let began = monotonicSeconds()
+    peer = Peer(
+      [".build/release/vestibuled", "--config", "\(folder)/vestibule.json5", "--state", folder],
+      output: "\(folder)/log")
+    guard let line = peer.line(beginning: "ready ", within: 10) else {
+      preconditionFailure("vestibuled did not become ready: \(contents(of: folder + "/log"))")
+    }
+    readyAfter = monotonicSeconds() - began
+    var udp: UInt16 = 0
+    for word in line.split(separator: " ") where word.hasPrefix("sip=udp:") {
+      udp = UInt16(word.split(separator: ",")[0].split(separator: ":").last!) ?? 0
+    }
+    self.udp = udp
+    control = "\(folder)/control.sock"
+  }
+
+  func command(_ words: String) -> String {
+    run(".build/release/vestibule --socket \(control) \(words)")
+  }
+
+  /// A building of `units` units with one panel each (`p0`, `p1`, …) and one trusted station at 127.0.0.10.
+  func furnish(units: Int) {
+    let list = (0..<units).map {
+      "{ number: \"\(1000 + $0)\", accounts: [{ username: \"p\($0)\", kind: \"panel\" }], doors: [\"d\"] }"
+    }.joined(separator: ",\n")
+    write(
+      """
+      { site: { id: "s", name: "S", timezone: "Europe/Paris" }, building: { id: "b", name: "B" },
+        units: [\(list)],
+        stations: [{ username: "gate", name: "Gate", door: "d", address: "127.0.0.10" }],
+        doors: [{ id: "d", actuator: { kind: "none" } }] }
+      """, to: "\(folder)/directory.json5")
+    print(command("apply \(folder)/directory.json5").split(separator: "\n").last ?? "", terminator: "\n")
+  }
+
+  /// A fresh secret for the account.
+  func enroll(_ account: String) -> String {
+    quoted("secret", inJSON: command("enroll \(account) --format sip --json")) ?? ""
+  }
+}
+
+/// The text of a string member of a flat JSON object.
+func quoted(_ key: String, inJSON text: String) -> String? {
+  let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
+  guard let place = parts.firstIndex(where: { $0 == Substring(key) }), place + 2 < parts.count else { return nil }
+  return String(parts[place + 2])
+}
+
+func temporaryFolder() -> String {
+  let made = run("mktemp -d ${TMPDIR:-/tmp}/vestibule-benchmark.XXXXXX")
+  return String(made.split(separator: "\n")[0])
+}
