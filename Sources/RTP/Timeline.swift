@@ -1,0 +1,157 @@
+// The one stream that a leg hears from us: its source, sequence and timestamps stay continuous whatever feeds it
+// (the other leg, a new source after a re-INVITE, a prompt, keys of ours).
+//
+// Responsible for: mapping numbers. A relayed packet keeps its distance to its neighbours, so that loss and
+// reordering on the way here are seen by the receiver as they were. Assumes calls in the order of sending.
+
+package import Wire
+
+/// What an outgoing packet carries.
+package struct Stamp: Hashable, Sendable {
+  package var sequence: UInt16
+  package var timestamp: UInt32
+  /// The first packet from a new source: audio sets the marker there (RFC 3551 section 4.1).
+  package var isNewTalk: Bool
+}
+
+/// The numbering of one outgoing stream.
+package struct Timeline: Sendable {
+  /// Names whoever feeds a timeline; 0 is its owner.
+  package typealias Feeder = UInt64
+
+  package let ssrc: UInt32
+  package private(set) var clockRate: UInt32
+  package private(set) var packets: UInt64 = 0
+  package private(set) var octets: UInt64 = 0
+  /// When the last packet left; nil before the first.
+  package private(set) var lastSent: Instant?
+  /// The newest timestamp that left.
+  package private(set) var timestamp: UInt32
+  private var highest: UInt16
+
+  private var feeder: Feeder?
+  private var sequenceOffset: UInt16 = 0
+  private var timestampOffset: UInt32 = 0
+  /// The feeder's newest packet, sent or skipped.
+  private var newestInput: UInt16 = 0
+  private var newestInputTimestamp: UInt32 = 0
+  /// Where the last run of skipped packets began, and the offset of what came before it.
+  private var skipStart: UInt16?
+  private var offsetBeforeSkip: UInt16 = 0
+  private var lastSkipped: UInt16?
+  /// The feeder's first packet here.
+  private var feederStart: UInt16 = 0
+  private var ownTimestamp: UInt32 = 0
+
+  /// A stream that begins at numbers which the caller drew.
+  package init(ssrc: UInt32, sequence: UInt16, timestamp: UInt32, clockRate: UInt32) {
+    self.ssrc = ssrc
+    self.clockRate = max(1, clockRate)
+    self.timestamp = timestamp
+    highest = sequence &- 1
+  }
+
+  /// Changes the clock; what feeds the stream is mapped anew.
+  package mutating func setClock(_ rate: UInt32) {
+    guard rate != clockRate, rate > 0 else { return }
+    clockRate = rate
+    feeder = nil
+  }
+
+  /// The numbers under which a feeder's packet leaves now; nil for one from before the feeder's first here, whose
+  /// number another feeder had.
+  package mutating func relay(
+    from feeder: Feeder, sequence: UInt16, timestamp: UInt32, at now: Instant
+  ) -> Stamp? {
+    let isNew = self.feeder != feeder || jumps(sequence, timestamp, at: now)
+    if isNew {
+      let next = nextTimestamp(at: now)
+      self.feeder = feeder
+      sequenceOffset = highest &+ 1 &- sequence
+      timestampOffset = next &- timestamp
+      newestInput = sequence
+      newestInputTimestamp = timestamp
+      skipStart = nil
+      feederStart = sequence
+    }
+    if Int16(bitPattern: sequence &- feederStart) < 0, Int16(bitPattern: newestInput &- feederStart) < 1000 {
+      return nil
+    }
+    var offset = sequenceOffset
+    if let skipStart, Int16(bitPattern: sequence &- skipStart) < 0 { offset = offsetBeforeSkip }
+    let stamp = Stamp(
+      sequence: sequence &+ offset, timestamp: timestamp &+ timestampOffset,
+      isNewTalk: isNew && lastSent != nil)
+    if Int16(bitPattern: sequence &- newestInput) >= 0 {
+      newestInput = sequence
+      newestInputTimestamp = timestamp
+    }
+    if Int16(bitPattern: stamp.sequence &- highest) > 0 { highest = stamp.sequence }
+    if Int32(bitPattern: stamp.timestamp &- self.timestamp) > 0 || packets == 0 {
+      self.timestamp = stamp.timestamp
+    }
+    lastSent = now
+    return stamp
+  }
+
+  /// A feeder's packet that shall not leave: the gap in the sequence is closed.
+  package mutating func skip(from feeder: Feeder, sequence: UInt16) {
+    // A late or repeated packet leaves no gap that could still be closed.
+    guard self.feeder == feeder, Int16(bitPattern: sequence &- newestInput) > 0 else { return }
+    if lastSkipped != newestInput || sequence != newestInput &+ 1 || skipStart == nil {
+      skipStart = sequence
+      offsetBeforeSkip = sequenceOffset
+    }
+    sequenceOffset &-= 1
+    newestInput = sequence
+    lastSkipped = sequence
+  }
+
+  /// The numbers for a packet of our own making; the next one's timestamp lies `ticks` further.
+  package mutating func generate(ticks: UInt32, at now: Instant) -> Stamp {
+    let isNew = feeder != 0
+    if isNew {
+      ownTimestamp = nextTimestamp(at: now)
+      feeder = 0
+    }
+    highest &+= 1
+    timestamp = ownTimestamp
+    lastSent = now
+    defer { ownTimestamp &+= ticks }
+    return Stamp(sequence: highest, timestamp: ownTimestamp, isNewTalk: isNew)
+  }
+
+  /// Moves our own making's clock on without a packet.
+  package mutating func pass(ticks: UInt32) { ownTimestamp &+= ticks }
+
+  /// Counts a packet that left with `payload` bytes.
+  package mutating func sent(payload: Int) {
+    packets += 1
+    octets += UInt64(payload)
+  }
+
+  /// What a sender report says now; nil before the first packet.
+  package func information(at now: Instant) -> SenderInformation? {
+    guard let lastSent else { return nil }
+    return SenderInformation(
+      ntp: now.ntp, timestamp: timestamp &+ (now - lastSent).ticks(at: clockRate),
+      packets: UInt32(truncatingIfNeeded: packets), octets: UInt32(truncatingIfNeeded: octets))
+  }
+
+  private func nextTimestamp(at now: Instant) -> UInt32 {
+    guard let lastSent else { return timestamp }
+    // At least a frame of 20 ms: two sources never share a moment.
+    return timestamp &+ max((now - lastSent).ticks(at: clockRate), clockRate / 50)
+  }
+
+  /// Whether a feeder began its numbers anew under the same name.
+  private func jumps(_ sequence: UInt16, _ timestamp: UInt32, at now: Instant) -> Bool {
+    let step = Int16(bitPattern: sequence &- newestInput)
+    if step > Int16(Reception.maximumDropout) || step < -1000 { return true }
+    guard let lastSent else { return false }
+    let change = Int64(Int32(bitPattern: timestamp &- newestInputTimestamp))
+    let elapsed = (now - lastSent).nanoseconds / 1_000_000 * Int64(clockRate) / 1000
+    let reach = Int64(clockRate) * 10
+    return change < -reach || change > elapsed + reach
+  }
+}
