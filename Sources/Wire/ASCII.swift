@@ -4,6 +4,17 @@ package enum ASCII {
   @inlinable package static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
   /// Space or horizontal tab.
   @inlinable package static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
+  /// Space, tab, CR or LF: what may stand between the parts of a folded value.
+  @inlinable package static func isLinearBlank(_ byte: UInt8) -> Bool {
+    byte == 32 || byte == 9 || byte == 13 || byte == 10
+  }
+  /// A byte of a SIP token (RFC 3261, 25.1): letters, digits and `-.!%*_+`'~`. HTTP's few others (`#$&^|`) are
+  /// in no header name that anyone uses.
+  @inlinable package static func isToken(_ byte: UInt8) -> Bool {
+    // One bit per byte value: 0 to 63 in the first word, 64 to 127 in the second.
+    let word: UInt64 = byte < 64 ? 0x03FF_6CA2_0000_0000 : 0x47FF_FFFF_87FF_FFFE
+    return byte < 128 && word >> UInt64(byte & 63) & 1 == 1
+  }
   /// `a` to `z` for `A` to `Z`, every other byte as it is.
   @inlinable package static func lowered(_ byte: UInt8) -> UInt8 {
     byte &- 65 < 26 ? byte | 0x20 : byte
