@@ -48,16 +48,17 @@ private enum Algorithm: Int {
 private enum Engine {
   /// The fetched algorithms, never freed.
   // Written once by the lazy initialiser and only read afterwards; OpenSSL's EVP_MD may be shared by threads.
-  nonisolated(unsafe) private static let algorithms: (OpaquePointer, OpaquePointer, OpaquePointer) = {
-    func fetch(_ name: StaticString) -> OpaquePointer {
-      guard
-        let found = unsafe EVP_MD_fetch(
-          nil, UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), nil)
-      else { preconditionFailure("OpenSSL lacks a digest that we need") }
-      return unsafe found
+  nonisolated(unsafe) private static let algorithms = unsafe (
+    fetched("MD5"), fetched("SHA1"), fetched("SHA256")
+  )
+
+  private static func fetched(_ name: StaticString) -> OpaquePointer {
+    let text = unsafe UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+    guard let found = unsafe EVP_MD_fetch(nil, text, nil) else {
+      preconditionFailure("OpenSSL lacks a digest that we need")
     }
-    return unsafe (fetch("MD5"), fetch("SHA1"), fetch("SHA256"))
-  }()
+    return unsafe found
+  }
 
   /// Where each thread keeps its three contexts; freed when the thread ends.
   private static let threadKey: pthread_key_t = {
