@@ -12,6 +12,9 @@ package protocol World: AnyObject {
   func localTime(at wall: WallTime, in zone: String) -> LocalTime?
   /// A fresh stream of randomness, not shared with any other.
   func makeRandom() -> Random
+  /// The addresses of this host's interfaces that are up: what a wildcard listener can be reached at. Routable
+  /// ones first, loopback last, the same order in every call.
+  func hostAddresses() -> [IPAddress]
 
   /// Binds a datagram socket. Port 0 means any; `local(of:)` tells which.
   func openDatagram(_ local: Endpoint, _ options: DatagramOptions) throws(NetworkFailure) -> SocketID
