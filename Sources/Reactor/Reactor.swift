@@ -1,1 +1,583 @@
-import Wire
+internal import CLinux
+package import Wire
+
+/// The real world of one thread: an epoll loop that serves one `Resident`.
+///
+/// It carries bytes and knows no protocol. Everything a turn sends leaves at its end, batched; datagrams are read
+/// in batches into one pool and never copied; a stream's queue is bounded; a full table of descriptors refuses
+/// guests instead of spinning. It assumes that its resident never blocks: slow work goes to the lanes. Nothing
+/// here is shared between threads but the lanes' mailboxes.
+package final class Reactor: World {
+  package struct Options: Sendable {
+    /// Whether SIGTERM, SIGINT and SIGHUP are this loop's. One loop of the process only, before other threads.
+    package var takesSignals = false
+    /// Sockets open at one time.
+    package var socketLimit = 16_384
+    /// Bytes queued on one stream before `write` refuses.
+    package var streamQueueLimit = 1 << 20
+    /// How long a closed stream may take to send what was queued.
+    package var flushTime = Interval.seconds(10)
+    /// How long the peer of a closed stream may take to close too.
+    package var lingerTime = Interval.seconds(1)
+    /// How long a listener rests when there is no descriptor to accept with.
+    package var acceptRest = Interval.milliseconds(200)
+
+    package init() {}
+  }
+
+  enum Socket {
+    case datagram(DatagramSocket)
+    case stream(Stream)
+    case listener(Listener)
+  }
+
+  /// What must be told at the start of the next turn, because its cause lay inside a resident's own call.
+  private enum News {
+    case drained(SocketID)
+    case closed(SocketID, NetworkFailure)
+  }
+
+  package private(set) var now: Instant
+  package private(set) var wall: WallTime
+  /// Guests turned away because there was no descriptor for them.
+  package private(set) var refusedForDescriptors: UInt64 = 0
+  /// Turns of the loop so far: a loop that spins is seen here.
+  package private(set) var turns: UInt64 = 0
+
+  let options: Options
+  private let epoll: Descriptor
+  private let signals: Descriptor?
+  private let signalNumber: Int32
+  /// Held back so that a guest can be turned away when no descriptor is left.
+  private var reserve: Descriptor?
+  private var resident: (any Resident)?
+  private var sockets: Slab<Socket>
+  private var timers: Wheel
+  private let lanes = Lanes()
+  private var random: Random
+  private var zones: [String: Zone] = [:]
+  private var sendPool = SendPool()
+  private let receivePool = ReceivePool()
+  private var readBuffer = [UInt8](repeating: 0, count: 65_536)
+  private var events = [clinux_event](repeating: clinux_event(), count: 64)
+  private var dirtyDatagrams: [Handle] = []
+  private var dirtyStreams: [Handle] = []
+  private var news: [News] = []
+  private var isStopping = false
+
+  /// Tokens of what is not a socket: no slab gives out an even generation.
+  private static let mailboxToken = Handle(index: 1, generation: 0).raw
+  private static let signalToken = Handle(index: 2, generation: 0).raw
+  /// Batches read from one socket before the others have their turn.
+  private static let batchesPerTurn = 4
+  private static let acceptsPerTurn = 64
+
+  /// Makes a resident in this thread and serves it until it calls `stop`. Throws what `make` throws.
+  package static func run<Failure: Error>(
+    _ options: Options = Options(), _ make: (Reactor) throws(Failure) -> any Resident
+  ) throws(Failure) {
+    let reactor = Reactor(options)
+    defer { reactor.retire() }
+    reactor.settle(in: try make(reactor))
+    while !reactor.isStopping { reactor.turn() }
+  }
+
+  /// A loop without a resident yet, for `run` and for tests that turn it by hand.
+  package init(_ options: Options = Options()) {
+    self.options = options
+    let epollNumber = clinux_epoll_create()
+    precondition(epollNumber >= 0, "no descriptor left for a loop")
+    epoll = Descriptor(epollNumber)
+    reserve = Descriptor(clinux_open_reserve())
+    var seed: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    let outcome = unsafe withUnsafeMutablePointer(to: &seed) { pointer in
+      unsafe pointer.withMemoryRebound(to: UInt64.self, capacity: 4) { unsafe clinux_random($0) }
+    }
+    precondition(outcome == 0, "the kernel gave no randomness")
+    random = Random(seed: seed)
+    now = Instant(nanoseconds: clinux_monotonic())
+    wall = WallTime(nanoseconds: clinux_wall())
+    timers = Wheel(now: now)
+    sockets = Slab(limit: options.socketLimit, reserved: 64)
+    clinux_ignore_sigpipe()
+    if options.takesSignals {
+      let number = clinux_signals_open()
+      precondition(number >= 0, "no descriptor left for signals")
+      signals = Descriptor(number)
+      signalNumber = number
+      clinux_epoll_add(epollNumber, number, Happening.readable, Reactor.signalToken)
+    } else {
+      signals = nil
+      signalNumber = -1
+    }
+    clinux_epoll_add(epollNumber, lanes.results.descriptor, Happening.readable, Reactor.mailboxToken)
+  }
+
+  /// Gives the loop its resident.
+  package func settle(in resident: any Resident) { self.resident = resident }
+
+  /// Whether the resident has asked for the end.
+  package var hasStopped: Bool { isStopping }
+
+  /// Ends the lanes and lets go of the resident and its sockets.
+  package func retire() {
+    lanes.end()
+    resident = nil
+    news.removeAll()
+    for handle in sockets.handles { _ = sockets.remove(handle) }
+  }
+
+  package func stop() { isStopping = true }
+
+  // MARK: One turn
+
+  /// Waits for news, a deadline or at most `limit`, and serves what came.
+  package func turn(waitingAtMost limit: Interval? = nil) {
+    guard let resident else { preconditionFailure("a loop without a resident was turned") }
+    var wait: Int64 = news.isEmpty ? limit?.nanoseconds ?? -1 : 0
+    for deadline in [resident.nextDeadline, timers.nextDeadline] {
+      guard let deadline else { continue }
+      let left = max(0, deadline.nanoseconds - clinux_monotonic())
+      wait = wait < 0 ? left : min(wait, left)
+    }
+    let count = unsafe clinux_epoll_wait(epoll.number, &events, Int32(events.count), wait)
+    now = Instant(nanoseconds: clinux_monotonic())
+    wall = WallTime(nanoseconds: clinux_wall())
+    turns &+= 1
+    tellNews(resident)
+    for index in 0..<max(0, Int(count)) { serve(events[index], resident) }
+    while let token = timers.expired(by: now) { expired(Handle(raw: token)) }
+    if let deadline = resident.nextDeadline, deadline <= now { resident.advance() }
+    resident.settle()
+    flush()
+  }
+
+  private func serve(_ event: clinux_event, _ resident: any Resident) {
+    switch event.token {
+    case Reactor.mailboxToken: lanes.collect()
+    case Reactor.signalToken: takeSignals(resident)
+    default:
+      let id = SocketID(Handle(raw: event.token))
+      // A socket closed earlier in this batch of events is not found any more.
+      switch sockets[id.handle] {
+      case .datagram(let socket): serve(socket, id, event.events, resident)
+      case .stream(let stream): serve(stream, id, event.events, resident)
+      case .listener(let listener): accept(listener, id, resident)
+      case nil: break
+      }
+    }
+  }
+
+  private func takeSignals(_ resident: any Resident) {
+    while true {
+      switch clinux_signals_next(signalNumber) {
+      case 0: return
+      case 1:  // SIGHUP
+        zones.removeAll()
+        resident.signalled(.reload)
+      default: resident.signalled(.drain)
+      }
+    }
+  }
+
+  private func tellNews(_ resident: any Resident) {
+    guard !news.isEmpty else { return }
+    let told = news
+    news.removeAll(keepingCapacity: true)
+    for item in told {
+      switch item {
+      case .drained(let id):
+        guard let stream = ownStream(id) else { continue }
+        if stream.unsent == 0 { resident.drained(id) } else { stream.owesDrained = true }
+      case .closed(let id, let failure):
+        guard ownStream(id) != nil else { continue }
+        drop(id)
+        resident.closed(id, failure)
+      }
+    }
+  }
+
+  private func expired(_ handle: Handle) {
+    switch sockets[handle] {
+    case .stream: drop(SocketID(handle))
+    case .listener(let listener):
+      listener.isPaused = false
+      clinux_epoll_add(epoll.number, listener.descriptor.number, Happening.readable, handle.raw)
+    case .datagram, nil: break
+    }
+  }
+
+  /// Everything of this turn leaves.
+  private func flush() {
+    sendDatagrams()
+    guard !dirtyStreams.isEmpty else { return }
+    for handle in dirtyStreams {
+      guard case .stream(let stream) = sockets[handle], stream.isDirty else { continue }
+      flush(stream, SocketID(handle))
+    }
+    dirtyStreams.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Clocks, chance, names, workers
+
+  package func localTime(at wall: WallTime, in zone: String) -> LocalTime? {
+    if let known = zones[zone] { return known.localTime(at: wall) }
+    guard let read = readZone(zone) else { return nil }
+    zones[zone] = read
+    return read.localTime(at: wall)
+  }
+
+  package func makeRandom() -> Random { random.fork() }
+
+  package func perform<Result: Sendable>(
+    on lane: Lane, _ work: @escaping @Sendable () -> Result, then: @escaping (Result) -> Void
+  ) {
+    lanes.perform(on: lane, work, then: then)
+  }
+
+  package func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) {
+    lanes.perform(on: .names, { Names.look(up: query) }, then: then)
+  }
+
+  // MARK: Datagrams
+
+  package func openDatagram(_ local: Endpoint, _ options: DatagramOptions) throws(NetworkFailure) -> SocketID
+  {
+    var segmentation: Int32 = 0
+    let number = unsafe clinux_udp_open(
+      local.raw(), Int32(clamping: options.receiveBuffer), Int32(options.dscp), &segmentation)
+    guard number >= 0 else { throw NetworkFailure(errno: -number) }
+    let descriptor = Descriptor(number)
+    let bound = endpoint(of: descriptor) ?? local
+    return try register(
+      .datagram(DatagramSocket(descriptor: descriptor, local: bound, segmentation: segmentation != 0)),
+      number, Happening.readable)
+  }
+
+  package func send(
+    _ datagram: Span<UInt8>, on socket: SocketID, to remote: Endpoint, from source: IPAddress?
+  ) {
+    guard case .datagram(let own) = sockets[socket.handle] else { return }
+    // 65,507 bytes are the most that IPv4 carries.
+    guard datagram.count <= 65_507, remote.port != 0 else {
+      own.statistics.unsent += 1
+      return
+    }
+    if !sendPool.hasRoom(for: datagram.count) { sendDatagrams() }
+    if own.head < 0 { dirtyDatagrams.append(socket.handle) }
+    sendPool.append(datagram, for: own, to: remote, source: source)
+  }
+
+  /// What passed through a datagram socket so far; nil if it is closed.
+  package func statistics(of socket: SocketID) -> DatagramStatistics? {
+    guard case .datagram(let own) = sockets[socket.handle] else { return nil }
+    return own.statistics
+  }
+
+  private func serve(
+    _ socket: DatagramSocket, _ id: SocketID, _ happened: UInt32, _ resident: any Resident
+  ) {
+    if happened & Happening.writable != 0, !sendPool.sendBacklog(socket) {
+      clinux_epoll_change(
+        epoll.number, socket.descriptor.number, Happening.readable, id.handle.raw)
+    }
+    // An error without data (a port unreachable) is taken by reading it.
+    guard happened & (Happening.readable | Happening.failed) != 0 else { return }
+    for _ in 0..<Reactor.batchesPerTurn {
+      socket.statistics.reads += 1
+      let count = receivePool.read(socket)
+      guard count > 0 else { return }
+      for index in 0..<Int(count) {
+        receivePool.slot(index, socket) { datagram, remote, local in
+          // Closing a socket ends what it still had to tell.
+          guard sockets.contains(id.handle) else { return }
+          resident.received(datagram, on: id, from: remote, to: local)
+        }
+      }
+      if Int(count) < ReceivePool.slots || !sockets.contains(id.handle) { return }
+    }
+  }
+
+  private func sendDatagrams() {
+    guard !dirtyDatagrams.isEmpty else { return }
+    for handle in dirtyDatagrams {
+      guard case .datagram(let socket) = sockets[handle] else { continue }
+      if sendPool.send(socket) {
+        clinux_epoll_change(
+          epoll.number, socket.descriptor.number, Happening.readable | Happening.writable,
+          handle.raw)
+      }
+    }
+    dirtyDatagrams.removeAll(keepingCapacity: true)
+    sendPool.removeAll()
+  }
+
+  // MARK: Streams
+
+  package func listen(_ local: Endpoint) throws(NetworkFailure) -> SocketID {
+    let number = clinux_tcp_listen(local.raw())
+    guard number >= 0 else { throw NetworkFailure(errno: -number) }
+    let descriptor = Descriptor(number)
+    let bound = endpoint(of: descriptor) ?? local
+    return try register(
+      .listener(Listener(descriptor: descriptor, local: bound, path: nil, group: -1)), number,
+      Happening.readable)
+  }
+
+  package func listen(path: String, mode: UInt32, group: String?) throws(NetworkFailure) -> SocketID {
+    let number = unsafe clinux_unix_listen(path, mode, group)
+    guard number >= 0 else { throw NetworkFailure(errno: -number) }
+    let groupNumber = if let group { unsafe clinux_group(group) } else { Int64(-1) }
+    return try register(
+      .listener(
+        Listener(
+          descriptor: Descriptor(number), local: Endpoint(.anyV6, port: 0), path: path, group: groupNumber)),
+      number, Happening.readable)
+  }
+
+  package func connect(_ remote: Endpoint) throws(NetworkFailure) -> SocketID {
+    var isPending: Int32 = 0
+    let number = unsafe clinux_tcp_connect(remote.raw(), &isPending)
+    guard number >= 0 else { throw NetworkFailure(errno: -number) }
+    return try adopt(Descriptor(number), .connecting)
+  }
+
+  /// Connects to a local listener: what the command line does; here for tests of the gateway's own end.
+  package func connect(path: String) throws(NetworkFailure) -> SocketID {
+    let number = unsafe clinux_unix_connect(path)
+    guard number >= 0 else { throw NetworkFailure(errno: -number) }
+    return try adopt(Descriptor(number), .connecting)
+  }
+
+  package func local(of socket: SocketID) -> Endpoint? {
+    switch sockets[socket.handle] {
+    case .datagram(let own): own.local
+    case .listener(let own): own.local
+    case .stream(let own): own.phase == .connecting || own.phase == .open ? own.local : nil
+    case nil: nil
+    }
+  }
+
+  package func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool {
+    guard let own = ownStream(stream) else { return false }
+    guard own.unsent + bytes.count <= options.streamQueueLimit else {
+      own.owesDrained = true
+      return false
+    }
+    unsafe bytes.withUnsafeBufferPointer { unsafe own.queue.append(contentsOf: $0) }
+    if !own.isDirty {
+      own.isDirty = true
+      dirtyStreams.append(stream.handle)
+    }
+    return true
+  }
+
+  package func unsent(on stream: SocketID) -> Int {
+    guard let own = ownStream(stream) else { return 0 }
+    if own.unsent > 0 { own.owesDrained = true }
+    return own.unsent
+  }
+
+  package func setReading(_ reading: Bool, on stream: SocketID) {
+    guard let own = ownStream(stream), own.isReading != reading else { return }
+    own.isReading = reading
+    watch(own, stream)
+  }
+
+  package func close(_ socket: SocketID, flushing: Bool) {
+    guard case .stream(let own) = sockets[socket.handle] else {
+      if case .datagram(let own) = sockets[socket.handle], own.head >= 0 { sendDatagrams() }
+      drop(socket)
+      return
+    }
+    guard own.phase == .open, flushing else {
+      if own.phase == .connecting || own.phase == .open { drop(socket) }
+      return
+    }
+    own.phase = .flushing
+    own.deadline = timers.arm(now + options.flushTime, token: socket.handle.raw)
+    if !own.isDirty {
+      own.isDirty = true
+      dirtyStreams.append(socket.handle)
+    }
+    watch(own, socket)
+  }
+
+  private func serve(_ stream: Stream, _ id: SocketID, _ happened: UInt32, _ resident: any Resident) {
+    if stream.phase == .connecting {
+      guard happened & ~Happening.readable != 0 else { return }
+      let failure = clinux_socket_error(stream.descriptor.number)
+      guard failure == 0 else {
+        drop(id)
+        return resident.closed(id, NetworkFailure(errno: failure))
+      }
+      stream.phase = .open
+      stream.local = endpoint(of: stream.descriptor) ?? stream.local
+      watch(stream, id)
+      resident.connected(id)
+      // The resident may have written or closed; the rest comes with the next event.
+      return
+    }
+    if happened & Happening.writable != 0 { flush(stream, id) }
+    guard sockets.contains(id.handle) else { return }
+    if happened & Happening.readable != 0, stream.phase == .lingering || stream.isReading {
+      read(stream, id, resident)
+    } else if happened & (Happening.failed | Happening.hungUp) != 0 {
+      let failure = clinux_socket_error(stream.descriptor.number)
+      if failure == 0, stream.phase == .open, !stream.isReading {
+        // The end waits behind bytes that nobody wants yet: not watched until they are.
+        clinux_epoll_remove(epoll.number, stream.descriptor.number)
+        stream.watched = nil
+      } else {
+        end(stream, id, failure == 0 ? .closed : NetworkFailure(errno: failure), resident)
+      }
+    }
+  }
+
+  private func read(_ stream: Stream, _ id: SocketID, _ resident: any Resident) {
+    let count = unsafe readBuffer.withUnsafeMutableBufferPointer {
+      unsafe clinux_read(stream.descriptor.number, $0.baseAddress!, $0.count)
+    }
+    if count == -Int64(Errno.again) { return }
+    guard count > 0 else {
+      return end(stream, id, count == 0 ? .closed : NetworkFailure(errno: Int32(-count)), resident)
+    }
+    guard stream.phase == .open else { return }
+    // Taken out of the loop while it is lent, so that nobody else can write into it.
+    var lent: [UInt8] = []
+    swap(&lent, &readBuffer)
+    resident.received(lent.span.extracting(first: Int(count)), onStream: id)
+    swap(&lent, &readBuffer)
+  }
+
+  /// A stream has ended by itself: told to whoever still holds it.
+  private func end(_ stream: Stream, _ id: SocketID, _ failure: NetworkFailure, _ resident: any Resident) {
+    let isOwn = stream.phase == .open
+    drop(id)
+    if isOwn { resident.closed(id, failure) }
+  }
+
+  private func flush(_ stream: Stream, _ id: SocketID) {
+    if let failure = stream.flush() {
+      if stream.phase == .open {
+        // Told at the start of the next turn; until then nothing more is asked of it.
+        clinux_epoll_remove(epoll.number, stream.descriptor.number)
+        stream.watched = nil
+        news.append(.closed(id, failure))
+      } else {
+        drop(id)
+      }
+      return
+    }
+    if stream.unsent == 0, stream.phase == .flushing {
+      clinux_shutdown_write(stream.descriptor.number)
+      stream.phase = .lingering
+      timers.cancel(stream.deadline)
+      stream.deadline = timers.arm(now + options.lingerTime, token: id.handle.raw)
+    } else if stream.unsent == 0, stream.owesDrained {
+      stream.owesDrained = false
+      news.append(.drained(id))
+    }
+    watch(stream, id)
+  }
+
+  private func accept(_ listener: Listener, _ id: SocketID, _ resident: any Resident) {
+    for _ in 0..<Reactor.acceptsPerTurn {
+      var remote = clinux_endpoint()
+      let number = unsafe clinux_accept(listener.descriptor.number, &remote)
+      if number < 0 {
+        if -number == Errno.tooManyFiles || -number == Errno.tooManyOwnFiles {
+          guard turnAway(from: listener, id) else { return }
+          continue
+        }
+        // A guest that left again before we looked is no reason to stop.
+        if -number == Errno.aborted { continue }
+        return
+      }
+      let connection = Descriptor(number)
+      let peer = listener.path == nil ? nil : listener.peer(of: connection)
+      guard let stream = try? adopt(connection, .open) else {
+        refusedForDescriptors += 1
+        continue
+      }
+      resident.accepted(stream, on: id, from: Endpoint(remote), peer: peer)
+      guard sockets.contains(id.handle) else { return }
+    }
+  }
+
+  /// Uses the descriptor held back to take a guest in and show it out. False when even that cannot be had: the
+  /// listener then rests a while.
+  private func turnAway(from listener: Listener, _ id: SocketID) -> Bool {
+    reserve = nil
+    var remote = clinux_endpoint()
+    let number = unsafe clinux_accept(listener.descriptor.number, &remote)
+    if number >= 0 {
+      _ = Descriptor(number)
+      refusedForDescriptors += 1
+    }
+    let again = clinux_open_reserve()
+    if again >= 0 { reserve = Descriptor(again) }
+    guard again >= 0, number >= 0 else {
+      if number == -Errno.again, again >= 0 { return false }
+      listener.isPaused = true
+      clinux_epoll_remove(epoll.number, listener.descriptor.number)
+      _ = timers.arm(now + options.acceptRest, token: id.handle.raw)
+      return false
+    }
+    return true
+  }
+
+  // MARK: The table
+
+  private func adopt(_ descriptor: consuming Descriptor, _ phase: Stream.Phase) throws(NetworkFailure)
+    -> SocketID
+  {
+    let number = descriptor.number
+    let local = endpoint(of: descriptor) ?? Endpoint(.anyV6, port: 0)
+    let stream = Stream(descriptor: descriptor, phase: phase, local: local)
+    stream.watched = stream.interest
+    return try register(.stream(stream), number, stream.interest)
+  }
+
+  private func register(_ socket: Socket, _ number: Int32, _ interest: UInt32) throws(NetworkFailure)
+    -> SocketID
+  {
+    guard let handle = sockets.insert(socket) else { throw .tooManyOpen }
+    let outcome = clinux_epoll_add(epoll.number, number, interest, handle.raw)
+    guard outcome == 0 else {
+      _ = sockets.remove(handle)
+      throw NetworkFailure(errno: -outcome)
+    }
+    return SocketID(handle)
+  }
+
+  /// The stream, if it still is the resident's.
+  private func ownStream(_ id: SocketID) -> Stream? {
+    guard case .stream(let stream) = sockets[id.handle], stream.phase == .open || stream.phase == .connecting
+    else { return nil }
+    return stream
+  }
+
+  private func watch(_ stream: Stream, _ id: SocketID) {
+    let wanted = stream.interest
+    guard stream.watched != wanted else { return }
+    if stream.watched == nil {
+      clinux_epoll_add(epoll.number, stream.descriptor.number, wanted, id.handle.raw)
+    } else {
+      clinux_epoll_change(epoll.number, stream.descriptor.number, wanted, id.handle.raw)
+    }
+    stream.watched = wanted
+  }
+
+  private func drop(_ id: SocketID) {
+    guard let socket = sockets.remove(id.handle) else { return }
+    if case .stream(let stream) = socket { timers.cancel(stream.deadline) }
+    // The last reference goes here: the kernel forgets the descriptor and epoll with it.
+  }
+
+  private func endpoint(of descriptor: borrowing Descriptor) -> Endpoint? {
+    var raw = clinux_endpoint()
+    guard unsafe clinux_local(descriptor.number, &raw) == 0 else { return nil }
+    return Endpoint(raw)
+  }
+}

@@ -177,7 +177,8 @@ extension Endpoint: CustomStringConvertible {
       return
     }
     guard let colon = text.lastIndex(of: ":"), let address = IPAddress(text[..<colon]),
-      let port = UInt16(text[text.index(after: colon)...]),
+      case let digits = text[text.index(after: colon)...], digits.utf8.allSatisfy(ASCII.isDigit),
+      let port = UInt16(digits),
       address.isV4 || text.first == "["
     else { return nil }
     self.init(address, port: port)

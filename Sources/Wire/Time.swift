@@ -133,6 +133,12 @@ package struct CivilDate: Hashable, Sendable {
     return era * 146_097 + dayOfEra - 719_468
   }
 
+  /// Whether the calendar has this day.
+  package var isReal: Bool {
+    (1...12).contains(month) && (1...31).contains(day)
+      && CivilDate(daysSinceEpoch: daysSinceEpoch) == self
+  }
+
   /// 0 for Monday to 6 for Sunday.
   package var weekday: Int { ((daysSinceEpoch + 3) % 7 + 7) % 7 }
 }
@@ -165,19 +171,26 @@ extension WallTime: CustomStringConvertible {
       return value
     }
     guard bytes.count >= 20, bytes.last == UInt8(ascii: "Z"), bytes[10] == UInt8(ascii: "T"),
+      bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"), bytes[13] == UInt8(ascii: ":"),
+      bytes[16] == UInt8(ascii: ":"),
       let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
       let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
-      (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61
+      CivilDate(year: year, month: month, day: day).isReal, hour < 24, minute < 60, second < 61
     else { return nil }
     var fraction: Int64 = 0
     if bytes.count > 20 {
-      guard bytes[19] == UInt8(ascii: "."), bytes.count <= 30, let digits = number(20..<bytes.count - 1)
+      guard bytes[19] == UInt8(ascii: "."), (22...30).contains(bytes.count),
+        let digits = number(20..<bytes.count - 1)
       else { return nil }
       fraction = Int64(digits)
       for _ in 0..<(9 - (bytes.count - 21)) { fraction *= 10 }
     }
     let days = CivilDate(year: year, month: month, day: day).daysSinceEpoch
-    self.init(
-      nanoseconds: Int64(days * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000_000 + fraction)
+    // 64 bits of nanoseconds end in the year 2262; text from outside may name a later one.
+    let (whole, tooLate) = Int64(days * 86_400 + hour * 3600 + minute * 60 + second)
+      .multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, overflow) = whole.addingReportingOverflow(fraction)
+    guard !tooLate, !overflow else { return nil }
+    self.init(nanoseconds: sum)
   }
 }
