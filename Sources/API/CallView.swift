@@ -1,0 +1,149 @@
+package import JSON
+package import Wire
+
+/// Why a call ended.
+package enum CallEnd: String, CaseIterable, Sendable {
+  case answered, noanswer, busy, declined, cancelled, unreachable, refused, failed
+}
+
+/// One leg of a call, live or past.
+package struct LegView: APIValue {
+  /// Account or station.
+  package var account: String
+  /// trying, ringing, answered or ended.
+  package var state: String
+  /// The last SIP status; nil before the first.
+  package var code: Int?
+  package var codec: String?
+  package var packetsIn: Int
+  package var packetsOut: Int
+  package var lost: Int
+  /// Milliseconds.
+  package var jitter: Int
+
+  package init(
+    account: String, state: String, code: Int? = nil, codec: String? = nil, packetsIn: Int = 0,
+    packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0
+  ) {
+    self.account = account
+    self.state = state
+    self.code = code
+    self.codec = codec
+    self.packetsIn = packetsIn
+    self.packetsOut = packetsOut
+    self.lost = lost
+    self.jitter = jitter
+  }
+  package init(_ reader: inout ObjectReader) {
+    account = reader.string("account")
+    state = reader.string("state")
+    code = reader.optionalInteger("code")
+    codec = reader.text("codec")
+    packetsIn = reader.integer("packetsIn", default: 0)
+    packetsOut = reader.integer("packetsOut", default: 0)
+    lost = reader.integer("lost", default: 0)
+    jitter = reader.integer("jitter", default: 0)
+  }
+  package var json: JSONValue {
+    [
+      "account": .string(account), "state": .string(state), "code": .integer(orNull: code),
+      "codec": .string(orNull: codec), "packetsIn": .integer(packetsIn), "packetsOut": .integer(packetsOut),
+      "lost": .integer(lost), "jitter": .integer(jitter),
+    ]
+  }
+  package static var example: LegView {
+    LegView(
+      account: "panel401", state: "answered", code: 200, codec: "PCMA/8000", packetsIn: 501,
+      packetsOut: 499, lost: 2, jitter: 3)
+  }
+}
+
+/// A call, live (`ended` and `end` are nil) or past.
+package struct CallView: APIValue {
+  package var id: String
+  package var from: String
+  package var target: String
+  package var unit: String?
+  package var started: WallTime
+  package var answered: WallTime?
+  package var ended: WallTime?
+  package var end: CallEnd?
+  package var legs: [LegView]
+
+  package init(
+    id: String, from: String, target: String, unit: String?, started: WallTime, answered: WallTime?,
+    ended: WallTime?, end: CallEnd?, legs: [LegView]
+  ) {
+    self.id = id
+    self.from = from
+    self.target = target
+    self.unit = unit
+    self.started = started
+    self.answered = answered
+    self.ended = ended
+    self.end = end
+    self.legs = legs
+  }
+  package init(_ reader: inout ObjectReader) {
+    id = reader.string("id")
+    from = reader.string("from")
+    target = reader.string("target")
+    unit = reader.text("unit")
+    started = reader.requiredTime("started")
+    answered = reader.time("answered")
+    ended = reader.time("ended")
+    end = reader.presentMember("end")?.choice(CallEnd.self)
+    legs = reader.values("legs")
+  }
+  package var json: JSONValue {
+    [
+      "id": .string(id), "from": .string(from), "target": .string(target), "unit": .string(orNull: unit),
+      "started": .time(started), "answered": .time(answered), "ended": .time(ended),
+      "end": .string(orNull: end?.rawValue), "legs": legs.json,
+    ]
+  }
+  package static var example: CallView {
+    CallView(
+      id: "c1f0", from: "intercom-main", target: "401", unit: "401",
+      started: WallTime(seconds: 1_795_210_100), answered: WallTime(seconds: 1_795_210_106),
+      ended: WallTime(seconds: 1_795_210_119), end: .answered, legs: [.example])
+  }
+}
+
+/// Something that happened. What else there is to say stands in `details`, in order.
+package struct EventView: APIValue {
+  /// Grows by one from event to event; a stream is taken up after it.
+  package var id: Int
+  /// call.ringing, call.answered, call.ended, door.attempt, device.registered, device.lost, ban.set, or later ones.
+  package var type: String
+  package var at: WallTime
+  package var details: [JSONField]
+
+  package init(id: Int, type: String, at: WallTime, details: [JSONField]) {
+    self.id = id
+    self.type = type
+    self.at = at
+    self.details = details
+  }
+  package init(_ reader: inout ObjectReader) {
+    id = reader.integer("id", in: 0...Int.max)
+    type = reader.string("type")
+    at = reader.requiredTime("at")
+    var fields: [JSONField] = []
+    if case .object(let members) = reader.value.node.content {
+      for member in members where !["id", "type", "at"].contains(member.key) {
+        fields.append(JSONField(member.key, member.value.value))
+      }
+    }
+    details = fields
+  }
+  package var json: JSONValue {
+    .object(
+      [JSONField("id", .integer(id)), JSONField("type", .string(type)), JSONField("at", .time(at))] + details)
+  }
+  package static var example: EventView {
+    EventView(
+      id: 42, type: "door.attempt", at: WallTime(seconds: 1_795_210_119),
+      details: [JSONField("door", "entrance"), JSONField("result", "opened")])
+  }
+}
