@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <ifaddrs.h>
 #include <limits.h>
 #include <linux/gpio.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -813,4 +815,24 @@ int clinux_gpio_chip_path(int index, char *path, size_t size) {
 void clinux_error_text(int code, char *text, size_t size) {
   const char *words = strerror_r(code, text, size);
   if (words != text) snprintf(text, size, "%s", words);
+}
+
+int clinux_host_addresses(clinux_endpoint *addresses, int limit) {
+  struct ifaddrs *list;
+  if (getifaddrs(&list) != 0) return 0;
+  int count = 0;
+  for (int loopback = 0; loopback < 2; loopback++) {
+    for (struct ifaddrs *one = list; one && count < limit; one = one->ifa_next) {
+      if (!one->ifa_addr || !(one->ifa_flags & IFF_UP)) continue;
+      if (!!(one->ifa_flags & IFF_LOOPBACK) != loopback) continue;
+      if (one->ifa_addr->sa_family == AF_INET) {
+        addresses[count++] = v4_endpoint(((struct sockaddr_in *)one->ifa_addr)->sin_addr, 0);
+      } else if (one->ifa_addr->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)one->ifa_addr;
+        if (!IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)) addresses[count++] = v6_endpoint(&v6->sin6_addr, 0, 0);
+      }
+    }
+  }
+  freeifaddrs(list);
+  return count;
 }

@@ -127,6 +127,12 @@ package final class Reactor: World {
     for handle in sockets.handles { _ = sockets.remove(handle) }
   }
 
+  package func hostAddresses() -> [IPAddress] {
+    var found = [clinux_endpoint](repeating: clinux_endpoint(), count: 64)
+    let count = unsafe clinux_host_addresses(&found, 64)
+    return found.prefix(Int(count)).map { Endpoint($0).address }
+  }
+
   package func stop() { isStopping = true }
 
   // MARK: One turn
