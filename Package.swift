@@ -126,11 +126,21 @@ let simulation: [Target] = [
     name: "Simulation", dependencies: ["Wire"], path: "Tests/Simulation", swiftSettings: house)
 ]
 
+/// Programs that only the tests and the benchmarks want: present when `VESTIBULE_PROGRAMS` is set.
+let workshop: [Target] =
+  Context.environment["VESTIBULE_PROGRAMS"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "Benchmark", dependencies: ["Wire", "Crypto", "SIP"], path: "Tests/Benchmark",
+      swiftSettings: house)
+  ]
+
 let package = Package(
   name: "vestibule",
   products: [
     .executable(name: "vestibuled", targets: ["vestibuled"]),
     .executable(name: "vestibule", targets: ["vestibule"]),
   ],
-  targets: rooms + programs + simulation + roomTests
+  targets: rooms + programs + simulation + roomTests + workshop
 )

@@ -16,7 +16,8 @@ struct Footprint {
         for _ in 0..<2 {
           let phone = Phone(gateway: gateway.udp)
           precondition(
-            phone.register("p\(index)", secret: secrets[index], domain: "bench.test"), "a registration failed")
+            phone.register("p\(index)", secret: secrets[index], domain: "bench.test"), "a registration failed"
+          )
         }
       }
       sleep(40)  // every transaction has gone by then; the bindings stay

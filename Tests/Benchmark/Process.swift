@@ -18,7 +18,7 @@ struct Peer: ~Copyable {
     var child: pid_t = 0
     let failure = unsafe posix_spawnp(&child, words[0], &actions, nil, arguments, environ)
     precondition(failure == 0, "cannot start \(words[0]): error \(failure)")
-    for unsafe case let argument? in unsafe arguments { unsafe free(argument) }
+    unsafe arguments.forEach { unsafe free($0) }
     unsafe posix_spawn_file_actions_destroy(&actions)
     pid = child
   }
@@ -26,7 +26,7 @@ struct Peer: ~Copyable {
   deinit {
     kill(pid, SIGTERM)
     var waited = 0
-    while unsafe waitpid(pid, nil, WNOHANG) == 0 {
+    while waitpid(pid, nil, WNOHANG) == 0 {
       usleep(20_000)
       waited += 1
       if waited == 250 { kill(pid, SIGKILL) }

@@ -101,7 +101,8 @@ struct Relaying {
         preconditionFailure("the panel was not rung")
       }
       panel.reply(to: invite, "200 OK", media: callees[index].socket.port)
-      guard let answer = station.awaitFinal(call: "relay\(index)"), let toCaller = mediaPort(in: answer) else {
+      guard let answer = station.awaitFinal(call: "relay\(index)"), let toCaller = mediaPort(in: answer)
+      else {
         preconditionFailure("the call was not answered")
       }
       return Pair(toCallee: toCallee, toCaller: toCaller)
@@ -143,10 +144,10 @@ struct Engine: ~Copyable {
     return Relaying.Pair(toCallee: toCallee, toCaller: toCaller)
   }
 
-  private func ask(_ command: String, _ name: String, port mediaPort: UInt16, tag: String) -> UInt16 {
+  private func ask(_ command: String, _ name: String, port own: UInt16, tag: String) -> UInt16 {
     let description =
       "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-      + "m=audio \(mediaPort) RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+      + "m=audio \(own) RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
     let text =
       "\(name)\(command) d7:call-id\(name.utf8.count):\(name)7:command\(command.utf8.count):\(command)8:from-tag1:f"
       + "7:replacel6:origin18:session-connectione3:sdp\(description.utf8.count):\(description)\(tag)e"
@@ -157,4 +158,3 @@ struct Engine: ~Copyable {
     return relay
   }
 }
-

@@ -8,26 +8,27 @@ struct LoadSocket: ~Copyable {
 
   /// Binds `address` (dotted quad) with any port, or the one given.
   init(_ address: String, port wanted: UInt16 = 0, timeoutMilliseconds: Int = 200) {
-    descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+    let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     var local = socketAddress(address, wanted)
     let bound = unsafe withUnsafePointer(to: &local) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        unsafe bind(number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
     precondition(bound == 0, "cannot bind \(address):\(wanted)")
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     _ = unsafe withUnsafeMutablePointer(to: &local) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe getsockname(descriptor, $0, &length)
+        unsafe getsockname(number, $0, &length)
       }
     }
+    descriptor = number
     port = UInt16(bigEndian: local.sin_port)
     var size: Int32 = 4 << 20
-    unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
+    unsafe setsockopt(number, SOL_SOCKET, SO_RCVBUF, &size, 4)
     var timeout = timeval(tv_sec: timeoutMilliseconds / 1000, tv_usec: timeoutMilliseconds % 1000 * 1000)
     unsafe setsockopt(
-      descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+      number, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
   }
 
   deinit { close(descriptor) }
@@ -44,7 +45,7 @@ struct LoadSocket: ~Copyable {
   /// The next datagram as text; nil after the timeout (at once when not `waiting`).
   func receive(waiting: Bool = true) -> String? {
     var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = unsafe recv(descriptor, &buffer, buffer.count, waiting ? 0 : Int32(MSG_DONTWAIT.rawValue))
+    let count = unsafe recv(descriptor, &buffer, buffer.count, waiting ? 0 : Int32(MSG_DONTWAIT))
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
   }
 
@@ -52,7 +53,7 @@ struct LoadSocket: ~Copyable {
   func drain() -> Int {
     var buffer = [UInt8](repeating: 0, count: 4096)
     var count = 0
-    while unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue)) > 0 { count += 1 }
+    while unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT)) > 0 { count += 1 }
     return count
   }
 }
@@ -77,7 +78,8 @@ func quoted(_ name: String, in text: String) -> String? {
   let marker = Array((name + "=\"").utf8)
   let bytes = Array(text.utf8)
   guard bytes.count > marker.count else { return nil }
-  for start in 0...(bytes.count - marker.count) where bytes[start..<start + marker.count].elementsEqual(marker) {
+  for start in 0...(bytes.count - marker.count)
+  where bytes[start..<start + marker.count].elementsEqual(marker) {
     let rest = bytes[(start + marker.count)...]
     guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
     return String(decoding: rest[..<end], as: UTF8.self)

@@ -62,7 +62,9 @@ struct Vestibule: ~Copyable {
 /// The text of a string member of a flat JSON object.
 func quoted(_ key: String, inJSON text: String) -> String? {
   let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
-  guard let place = parts.firstIndex(where: { $0 == Substring(key) }), place + 2 < parts.count else { return nil }
+  guard let place = parts.firstIndex(where: { $0 == Substring(key) }), place + 2 < parts.count else {
+    return nil
+  }
   return String(parts[place + 2])
 }
 
