@@ -25,6 +25,8 @@ package struct Timeline: Sendable {
   package private(set) var octets: UInt64 = 0
   /// When the last packet left; nil before the first.
   package private(set) var lastSent: Instant?
+  /// When the newest timestamp first left.
+  private var moment: Instant?
   /// The newest timestamp that left.
   package private(set) var timestamp: UInt32
   private var highest: UInt16
@@ -89,6 +91,7 @@ package struct Timeline: Sendable {
     if Int16(bitPattern: stamp.sequence &- highest) > 0 { highest = stamp.sequence }
     if Int32(bitPattern: stamp.timestamp &- self.timestamp) > 0 || packets == 0 {
       self.timestamp = stamp.timestamp
+      moment = now
     }
     lastSent = now
     return stamp
@@ -115,6 +118,7 @@ package struct Timeline: Sendable {
       feeder = 0
     }
     highest &+= 1
+    if timestamp != ownTimestamp || moment == nil { moment = now }
     timestamp = ownTimestamp
     lastSent = now
     defer { ownTimestamp &+= ticks }
@@ -132,16 +136,16 @@ package struct Timeline: Sendable {
 
   /// What a sender report says now; nil before the first packet.
   package func information(at now: Instant) -> SenderInformation? {
-    guard let lastSent else { return nil }
+    guard let moment else { return nil }
     return SenderInformation(
-      ntp: now.ntp, timestamp: timestamp &+ (now - lastSent).ticks(at: clockRate),
+      ntp: now.ntp, timestamp: timestamp &+ (now - moment).ticks(at: clockRate),
       packets: UInt32(truncatingIfNeeded: packets), octets: UInt32(truncatingIfNeeded: octets))
   }
 
   private func nextTimestamp(at now: Instant) -> UInt32 {
-    guard let lastSent else { return timestamp }
+    guard let moment else { return timestamp }
     // At least a frame of 20 ms: two sources never share a moment.
-    return timestamp &+ max((now - lastSent).ticks(at: clockRate), clockRate / 50)
+    return timestamp &+ max((now - moment).ticks(at: clockRate), clockRate / 50)
   }
 
   /// Whether a feeder began its numbers anew under the same name.

@@ -30,6 +30,11 @@ package protocol World: AnyObject {
   /// Queues a datagram; it leaves with the others of this turn. Loss is silent and counted. `source` chooses our
   /// address on a host with several; nil leaves it to the kernel.
   func send(_ datagram: Span<UInt8>, on socket: SocketID, to remote: Endpoint, from source: IPAddress?)
+  /// The same for a datagram that lies in two pieces: a relay writes a new head before a payload that it was lent,
+  /// and the payload is copied once.
+  func send(
+    _ head: Span<UInt8>, _ tail: Span<UInt8>, on socket: SocketID, to remote: Endpoint,
+    from source: IPAddress?)
   /// Queues bytes on a stream. False when the stream is closed or its queue is full: nothing was taken then.
   func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool
   /// Bytes written and not yet taken by the kernel.
@@ -48,6 +53,20 @@ package protocol World: AnyObject {
 
   /// Ends the loop after this turn.
   func stop()
+}
+
+extension World {
+  /// Lays both pieces into one array; a maker that has a send pool writes them there instead.
+  package func send(
+    _ head: Span<UInt8>, _ tail: Span<UInt8>, on socket: SocketID, to remote: Endpoint,
+    from source: IPAddress?
+  ) {
+    var whole: [UInt8] = []
+    whole.reserveCapacity(head.count + tail.count)
+    for index in head.indices { whole.append(head[index]) }
+    for index in tail.indices { whole.append(tail[index]) }
+    send(whole.span, on: socket, to: remote, from: source)
+  }
 }
 
 /// A lane of slow work.

@@ -1,1 +1,127 @@
+import Codecs
 import Testing
+
+@Suite struct G711Tests {
+  @Test func theCornersOfBothLawsAreThoseOfTheRecommendation() {
+    #expect(G711.linear(fromMu: 0x00) == -32_124)
+    #expect(G711.linear(fromMu: 0x80) == 32_124)
+    #expect(G711.linear(fromMu: 0xFF) == 0)
+    #expect(G711.linear(fromMu: 0x7F) == 0)
+    #expect(G711.linear(fromMu: 0xFE) == 8)
+    #expect(G711.linear(fromA: 0xD5) == 8)
+    #expect(G711.linear(fromA: 0x55) == -8)
+    #expect(G711.linear(fromA: 0xAA) == 32_256)
+    #expect(G711.linear(fromA: 0x2A) == -32_256)
+    #expect(G711.a(from: 0) == 0xD5)
+    #expect(G711.a(from: .max) == 0xAA)
+    #expect(G711.a(from: .min) == 0x2A)
+    #expect(G711.mu(from: 0) == 0xFF)
+    #expect(G711.mu(from: .max) == 0x80)
+    #expect(G711.mu(from: .min) == 0x00)
+  }
+
+  @Test func everyByteComesBackAsItself() {
+    for byte in UInt8.min ... .max {
+      #expect(G711.a(from: G711.linear(fromA: byte)) == byte)
+      // Negative zero of the µ-law is zero.
+      #expect(G711.mu(from: G711.linear(fromMu: byte)) == (byte == 0x7F ? 0xFF : byte))
+    }
+  }
+
+  @Test func noSampleIsFartherOffThanHalfItsStep() {
+    for sample in stride(from: -32_000, through: 32_000, by: 7) {
+      let value = Int16(sample)
+      let step = max(16, abs(sample) / 16)
+      #expect(abs(Int(G711.linear(fromA: G711.a(from: value))) - sample) <= step)
+      #expect(abs(Int(G711.linear(fromMu: G711.mu(from: value))) - sample) <= step)
+    }
+  }
+}
+
+@Suite struct ToneTests {
+  @Test func aToneIsHeardAtItsFrequencyAndLevelOnly() {
+    var samples = [Int16](repeating: 0, count: 800)
+    var oscillator = Oscillator()
+    oscillator.add(1000, level: -10, into: &samples, count: 800)
+    var there = ToneDetector(frequency: 1000)
+    there.listen(to: samples.span, count: 800)
+    #expect(abs(there.toneLevel + 10) < 0.1)
+    #expect(abs(there.level + 10) < 0.1)
+    #expect(there.windowsWithTone == 1)
+    var elsewhere = ToneDetector(frequency: 1300)
+    elsewhere.listen(to: samples.span, count: 800)
+    #expect(elsewhere.toneLevel < -40)
+    #expect(elsewhere.windows == 1)
+    #expect(elsewhere.windowsWithTone == 0)
+    var nothing = ToneDetector(frequency: 1000)
+    nothing.listen(to: [Int16](repeating: 0, count: 800).span, count: 800)
+    #expect(nothing.windowsWithTone == 0)
+    #expect(nothing.level == -.infinity)
+  }
+}
+
+@Suite struct TranscoderTests {
+  /// Carries two seconds of a tone through the codecs in turn; what a detector hears at the end.
+  private func carried(_ hertz: Double, _ path: [VoiceCodec]) -> ToneDetector? {
+    guard var encoder = VoiceEncoder(path[0]), var decoder = VoiceDecoder(path[path.count - 1]) else {
+      return nil
+    }
+    var stages: [Transcoder] = []
+    for index in 1..<path.count {
+      guard let stage = Transcoder(from: path[index - 1], to: path[index]) else { return nil }
+      stages.append(stage)
+    }
+    var oscillator = Oscillator()
+    var detector = ToneDetector(frequency: hertz)
+    for _ in 0..<100 {
+      var samples = [Int16](repeating: 0, count: 160)
+      oscillator.add(hertz, level: -12, into: &samples, count: 160)
+      let length = encoder.encode(samples.span, count: 160)
+      var payload = Array(encoder.bytes[0..<length])
+      for stage in stages {
+        var next: [UInt8] = []
+        let good = stage.transcode(payload.span, 0..<payload.count) { bytes in
+          for index in bytes.indices { next.append(bytes[index]) }
+        }
+        guard good else { return nil }
+        payload = next
+      }
+      guard payload.count == 160 else { return nil }
+      let count = decoder.decode(payload.span, 0..<payload.count)
+      detector.listen(to: decoder.samples.span, count: count)
+    }
+    return detector
+  }
+
+  @Test(arguments: [300.0, 440, 1000, 2000, 3000])
+  func aToneSurvivesAlawToG722AndBack(hertz: Double) throws {
+    let heard = try #require(carried(hertz, [.pcma, .g722, .pcma]))
+    #expect(heard.windows == 20)
+    #expect(heard.windowsWithTone >= 19)
+    #expect(abs(heard.toneLevel + 12) < 1)
+    // What is not the tone lies 20 dB below it or further.
+    #expect(abs(heard.level - heard.toneLevel) < 0.1)
+  }
+
+  @Test(arguments: [
+    [VoiceCodec.pcma, .pcmu], [.pcmu, .pcma], [.pcmu, .g722, .pcma], [.g722, .pcmu, .g722],
+  ])
+  func everyPairCarriesATone(path: [VoiceCodec]) throws {
+    let heard = try #require(carried(1000, path))
+    #expect(heard.windowsWithTone >= 19)
+    #expect(abs(heard.toneLevel + 12) < 1)
+  }
+
+  @Test func payloadsThatCannotBeAreRefused() throws {
+    let stage = try #require(Transcoder(from: .pcma, to: .g722))
+    let bytes = [UInt8](repeating: 0xD5, count: 2000)
+    #expect(!stage.transcode(bytes.span, 0..<0) { _ in })
+    #expect(!stage.transcode(bytes.span, 0..<2000) { _ in })
+    #expect(!stage.transcode(bytes.span, 0..<37) { _ in })
+    #expect(stage.transcode(bytes.span, 0..<240) { #expect($0.count == 240) })
+    let law = try #require(Transcoder(from: .pcma, to: .pcmu))
+    #expect(!law.transcode(bytes.span, 0..<2000) { _ in })
+    let back = try #require(Transcoder(from: .g722, to: .pcmu))
+    #expect(back.transcode(bytes.span, 0..<37) { #expect($0.count == 37) })
+  }
+}

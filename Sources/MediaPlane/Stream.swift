@@ -1,0 +1,261 @@
+// One stream of a leg, both directions: who may speak, what its payload types mean, the numbering of what it hears.
+
+internal import Codecs
+internal import RTP
+internal import Wire
+
+/// What a payload type means when it comes in.
+enum Meaning {
+  case unknown
+  case media(format: Int)
+  case key
+}
+
+/// What becomes of a payload type on its way to one other stream.
+enum Route {
+  case drop
+  case relay(payloadType: UInt8)
+  case transcode(VoiceCodec, VoiceCodec, payloadType: UInt8)
+}
+
+/// One way from a stream to another.
+final class Link {
+  let sink: Stream
+  let keys: KeyHandling
+  /// By incoming payload type.
+  var routes = [Route](repeating: .drop, count: 128)
+  /// By the codec that comes in; made when first needed.
+  var transcoders: [Transcoder?] = [nil, nil, nil]
+  var transcodesTo: VoiceCodec?
+
+  init(to sink: Stream, keys: KeyHandling) {
+    self.sink = sink
+    self.keys = keys
+  }
+}
+
+final class Stream {
+  var leg = LegID.none
+  let kind: MediaKind
+  /// Its place among the plane's streams.
+  let index: Int
+  let pair: PortPair
+  let isBoundToAll: Bool
+  var remote: RemoteStream?
+
+  // Who may speak.
+  var pinned: Endpoint?
+  var pinnedSource: UInt32 = 0
+  var pinnedControl: Endpoint?
+  var controlSource: UInt32?
+  /// For which address the pin was learnt, or is being learnt.
+  var learntFor: (rtp: Endpoint, signalling: IPAddress)?
+  /// Names this stream's present source to the timelines it feeds.
+  var feeder: Timeline.Feeder = 1
+  /// Our own address on a socket that is bound to all.
+  var source: IPAddress?
+
+  // What comes in.
+  var meanings = [Meaning](repeating: .unknown, count: 128)
+  var reception = Reception(clockRate: 8000)
+  /// Of sources before the present one.
+  var lostBefore: Int64 = 0
+  var keys = KeyReceiver()
+  var links: [Link] = []
+  /// Whose media this stream hears, for key frame requests.
+  var heardFrom: Stream?
+  var lastPacket: Instant?
+  var figures = StreamStatistics()
+
+  // What goes out.
+  var timeline: Timeline
+  var destination: Endpoint?
+  var isListening = false
+  var sentAtReport: UInt64 = 0
+
+  // Our own sounds.
+  var player: Player?
+  var keySender = KeySender()
+  var encoder: Encoder?
+  var nextFrame: Instant?
+  var isGenerating: Bool { nextFrame != nil }
+
+  // Listening for a tone.
+  var listener: Listener?
+
+  // Silence.
+  var silentAfter: Interval?
+  var watchedSince: Instant?
+  var isSilent = false
+
+  // Timers.
+  var reportTimer: Handle?
+  var frameTimer: Handle?
+  var silenceTimer: Handle?
+
+  // Key frames.
+  var lastKeyFrameRequest: Instant?
+  var fullIntraSequence: UInt8 = 0
+
+  init(kind: MediaKind, index: Int, pair: PortPair, timeline: Timeline, isBoundToAll: Bool) {
+    self.kind = kind
+    self.index = index
+    self.pair = pair
+    self.timeline = timeline
+    self.isBoundToAll = isBoundToAll
+  }
+
+  /// Whether an address may send to this stream at all: the SDP's, or the signalling's.
+  func allows(_ address: IPAddress) -> Bool {
+    guard let remote else { return false }
+    return address == remote.rtp.address || address == remote.signalledFrom
+  }
+
+  /// The first format of the peer that we can make ourselves.
+  var voice: (payloadType: UInt8, codec: VoiceCodec)? {
+    guard let remote else { return nil }
+    for format in remote.formats {
+      if let codec = format.codec.voice { return (format.payloadType & 0x7F, codec) }
+    }
+    return nil
+  }
+
+  /// Where packets go now: to the pinned place, before that to the SDP's.
+  func findDestination() {
+    guard let remote, remote.rtp.port != 0, !remote.rtp.address.isUnspecified else {
+      destination = nil
+      isListening = false
+      return
+    }
+    destination = pinned ?? remote.rtp
+    isListening = remote.direction.peerListens
+  }
+
+  var controlDestination: Endpoint? {
+    guard let remote, let destination else { return nil }
+    if let pinnedControl { return pinnedControl }
+    if remote.rtcpMux { return destination }
+    if destination == remote.rtp, let rtcp = remote.rtcp { return rtcp }
+    guard destination.port < .max else { return nil }
+    return Endpoint(destination.address, port: destination.port + 1)
+  }
+
+  /// Takes over what the far side says now. True when it has to be learnt anew.
+  func setRemote(_ new: RemoteStream) -> Bool {
+    remote = new
+    var learns = false
+    if new.rtp.port != 0, !new.rtp.address.isUnspecified {
+      if let learntFor {
+        learns = learntFor.rtp != new.rtp || learntFor.signalling != new.signalledFrom
+      }
+      learntFor = (new.rtp, new.signalledFrom)
+    }
+    if learns { forgetSource() }
+    if let first = incoming.first, first.clockRate != reception.clockRate {
+      lostBefore += reception.lost
+      reception = Reception(clockRate: first.clockRate)
+    }
+    if let first = new.formats.first { timeline.setClock(first.clockRate) }
+    readMeanings()
+    encoder = nil
+    findDestination()
+    return learns
+  }
+
+  private func forgetSource() {
+    pinned = nil
+    pinnedControl = nil
+    controlSource = nil
+    keys = KeyReceiver()
+    lostBefore += reception.lost
+    reception = Reception(clockRate: reception.clockRate)
+  }
+
+  private func readMeanings() {
+    guard let remote else { return }
+    for place in meanings.indices { meanings[place] = .unknown }
+    // The numbers of our SDP count first; a peer that sends under its own is understood where they are free.
+    for (index, format) in incoming.enumerated().reversed() {
+      let isEvent = format.codec.isTelephoneEvent
+      meanings[Int(format.payloadType & 0x7F)] = isEvent ? .key : .media(format: index)
+    }
+    if let event = remote.receivedTelephoneEvent ?? remote.telephoneEvent {
+      meanings[Int(event & 0x7F)] = .key
+    }
+  }
+
+  /// What may come in: first what our SDP numbers, then what the peer's numbers besides.
+  var incoming: [StreamFormat] {
+    guard let remote else { return [] }
+    guard let ours = remote.received else { return remote.formats }
+    return ours
+      + remote.formats.filter { theirs in !ours.contains { $0.payloadType == theirs.payloadType } }
+  }
+
+  var statistics: StreamStatistics {
+    var result = figures
+    result.packetsOut = timeline.packets
+    result.bytesOut = timeline.octets
+    result.lost = lostBefore + reception.lost
+    result.jitter = reception.jitter
+    return result
+  }
+}
+
+extension Codec {
+  /// Events that were handed over as a codec are still keys.
+  var isTelephoneEvent: Bool { isNamed("telephone-event") }
+  /// Redundant packets (RFC 2198) may hide keys.
+  var mayHideKeys: Bool { isNamed("red") || isTelephoneEvent }
+
+  private func isNamed(_ name: String) -> Bool {
+    guard case .other(let own, _) = self else { return false }
+    return ASCII.equalIgnoringCase(own, name)
+  }
+
+  /// Whether packets of one can be handed on as the other. `exactly` wants equal parameters too.
+  func matches(_ other: Codec, exactly: Bool) -> Bool {
+    switch (self, other) {
+    case (.other(let name, let fmtp), .other(let otherName, let otherFmtp)):
+      ASCII.equalIgnoringCase(name, otherName) && (!exactly || fmtp == otherFmtp)
+    default: self == other
+    }
+  }
+}
+
+extension Link {
+  /// Finds for every payload type of `source` what it becomes at the sink.
+  func findRoutes(from source: Stream) {
+    for place in routes.indices { routes[place] = .drop }
+    guard let sinkRemote = sink.remote else { return }
+    let incoming = source.incoming
+    for payloadType in 0..<128 {
+      guard case .media(let place) = source.meanings[payloadType] else { continue }
+      let format = incoming[place]
+      routes[payloadType] = route(format, to: sinkRemote)
+    }
+    // Coders keep what they heard; a codec that changed begins with fresh ones.
+    let target = sink.voice?.codec
+    if target != transcodesTo {
+      transcoders = [nil, nil, nil]
+      transcodesTo = target
+    }
+  }
+
+  private func route(_ format: StreamFormat, to remote: RemoteStream) -> Route {
+    if format.codec.mayHideKeys { return .drop }
+    for exactly in [true, false] {
+      for candidate in remote.formats
+      where candidate.clockRate == format.clockRate && !candidate.codec.mayHideKeys
+        && candidate.codec.matches(format.codec, exactly: exactly)
+        && candidate.payloadType != remote.telephoneEvent
+      {
+        return .relay(payloadType: candidate.payloadType & 0x7F)
+      }
+    }
+    if let from = format.codec.voice, let to = sink.voice, to.payloadType != remote.telephoneEvent {
+      return .transcode(from, to.codec, payloadType: to.payloadType)
+    }
+    return .drop
+  }
+}
