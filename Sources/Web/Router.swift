@@ -1,0 +1,122 @@
+package import HTTP
+
+/// Who may use a route. What proves it is the application's business: see `Router.authorise`.
+package enum WebAccess: Hashable, Sendable {
+  /// Everybody.
+  case open
+  /// Processes of this machine, and whoever shows a token for it.
+  case machine
+  /// Operators.
+  case `operator`
+}
+
+/// A path with variable segments: `/api/v1/units/{number}/dnd`.
+package struct PathPattern: Hashable, Sendable {
+  private enum Segment: Hashable, Sendable {
+    case literal(String)
+    case variable(String)
+  }
+  private let segments: [Segment]
+  package let text: String
+
+  package init(_ text: String) {
+    precondition(text.first == "/", "a path begins with a slash")
+    self.text = text
+    segments = text.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map { part in
+      part.first == "{" && part.last == "}"
+        ? .variable(String(part.dropFirst().dropLast())) : .literal(String(part))
+    }
+  }
+
+  /// What stands for the variables, in order; nil when `path`, given as unescaped segments, is another. A variable
+  /// is never empty.
+  package func match(_ path: [String]) -> [(name: String, value: String)]? {
+    guard path.count == segments.count else { return nil }
+    var found: [(name: String, value: String)] = []
+    for (segment, part) in zip(segments, path) {
+      switch segment {
+      case .literal(let text): guard text == part else { return nil }
+      case .variable(let name):
+        guard !part.isEmpty else { return nil }
+        found.append((name, part))
+      }
+    }
+    return found
+  }
+
+  /// The segments of an escaped path. Nil when an escape is broken, or a segment is `.` or `..`: no route of ours
+  /// has them, and what resolves them may resolve them differently.
+  package static func segments(of path: String) -> [String]? {
+    guard path.first == "/" else { return nil }
+    var segments: [String] = []
+    for part in path.split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
+      guard let text = PercentEncoding.decode(part), text != ".", text != ".." else { return nil }
+      segments.append(text)
+    }
+    return segments
+  }
+}
+
+package typealias WebHandler = (WebRequest, Responder) -> Void
+
+package struct Route {
+  package var method: HTTPMethod
+  package var pattern: PathPattern
+  package var access: WebAccess
+  /// The most bytes of body it takes.
+  package var bodyLimit: Int
+  package var handler: WebHandler
+
+  package init(
+    _ method: HTTPMethod, _ pattern: String, access: WebAccess, bodyLimit: Int = 0,
+    handler: @escaping WebHandler
+  ) {
+    self.method = method
+    self.pattern = PathPattern(pattern)
+    self.access = access
+    self.bodyLimit = bodyLimit
+    self.handler = handler
+  }
+}
+
+/// Finds the route of a request. The first that matches, in the order they were added.
+package struct Router {
+  package enum Outcome {
+    case route(Route, parameters: [(name: String, value: String)])
+    case refusal(WebReply)
+  }
+
+  package private(set) var routes: [Route] = []
+  /// Decides whether the sender of a request's head may use a route; a refusal is answered before a byte of the
+  /// body is taken. The place where bearer tokens will be read.
+  package var authorise: (HTTPRequest, WebPeer, WebAccess) -> WebReply?
+
+  package init(authorise: @escaping (HTTPRequest, WebPeer, WebAccess) -> WebReply?) {
+    self.authorise = authorise
+  }
+
+  package mutating func add(_ route: Route) { routes.append(route) }
+
+  package func find(_ request: HTTPRequest, from peer: WebPeer) -> Outcome {
+    guard let path = PathPattern.segments(of: request.path) else {
+      return .refusal(.problem(400, "the address is malformed"))
+    }
+    // Who asks HEAD gets what GET would say about itself (RFC 9110 section 9.3.2).
+    let method = request.method == .head ? .get : request.method
+    var allowed: [String] = []
+    for route in routes {
+      guard let parameters = route.pattern.match(path) else { continue }
+      guard route.method == method else {
+        allowed.append(route.method.name)
+        if route.method == .get { allowed.append("HEAD") }
+        continue
+      }
+      if let refusal = authorise(request, peer, route.access) { return .refusal(refusal) }
+      return .route(route, parameters: parameters)
+    }
+    if allowed.isEmpty { return .refusal(.problem(404, "nothing is at this address")) }
+    var reply = WebReply.problem(405, "this address does not know \(request.method.name)")
+    reply.fields.append("Allow", allowed.joined(separator: ", "))
+    return .refusal(reply)
+  }
+}
