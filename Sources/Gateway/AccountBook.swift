@@ -1,0 +1,106 @@
+package import Directory
+package import SIP
+package import Wire
+
+/// Who has an account here and how it proves itself: the directory with the credentials and the wishes for quiet,
+/// in memory.
+///
+/// Everything SIP, Calls and Doors ask about people is answered from here at once; the store is behind it and is
+/// never asked while somebody waits.
+package final class AccountBook: Accounts {
+  package private(set) var building: Building
+  package let realm: String
+  /// By username, oldest first.
+  private var credentials: [String: [StoredCredential]] = [:]
+  package private(set) var quietAccounts: Set<AccountName> = []
+  package private(set) var quietUnits: Set<UnitID> = []
+
+  /// A credential with what people want to know of it.
+  package struct StoredCredential: Sendable {
+    package var digests: Credential
+    package var created: WallTime
+    package var lastUsed: WallTime?
+    /// Set for the credential of one test call.
+    package var expires: Instant?
+
+    package init(
+      digests: Credential, created: WallTime, lastUsed: WallTime? = nil, expires: Instant? = nil
+    ) {
+      self.digests = digests
+      self.created = created
+      self.lastUsed = lastUsed
+      self.expires = expires
+    }
+  }
+
+  package init(building: Building, realm: String) {
+    self.building = building
+    self.realm = realm
+  }
+
+  // MARK: Accounts
+
+  package func account(named username: String) -> AccountRecord? {
+    let kind: AccountKind
+    let digest: DigestChoice
+    switch building.entry(named: username) {
+    case .account(let name):
+      guard let account = building.account(name) else { return nil }
+      kind = account.kind
+      digest = account.digest
+    case .station(let name):
+      guard let station = building.station(name) else { return nil }
+      kind = .station
+      digest = station.digest
+    case .unit, .emergency, nil: return nil
+    }
+    return AccountRecord(
+      username: username, transports: TransportSet(kind.transports), contactLimit: kind.contacts,
+      digest: DigestPolicy(rawValue: digest.rawValue) ?? .auto,
+      credentials: (credentials[username] ?? []).map(\.digests),
+      toleratesNonceReuse: kind == .station)
+  }
+
+  package func station(at address: IPAddress, from user: String) -> String? {
+    building.station(at: address, from: user)?.rawValue
+  }
+
+  // MARK: Credentials
+
+  package func credentials(of username: String) -> [StoredCredential] { credentials[username] ?? [] }
+
+  package func add(_ credential: StoredCredential, to username: String) {
+    credentials[username, default: []].append(credential)
+  }
+
+  /// Takes one out; nil if it is not there.
+  package func remove(_ id: UInt64, of username: String) -> StoredCredential? {
+    guard let place = credentials[username]?.firstIndex(where: { $0.digests.id == id }) else { return nil }
+    return credentials[username]?.remove(at: place)
+  }
+
+  package func used(_ id: UInt64, of username: String, at time: WallTime) {
+    guard let place = credentials[username]?.firstIndex(where: { $0.digests.id == id }) else { return }
+    credentials[username]?[place].lastUsed = time
+  }
+
+  // MARK: Directory and quiet
+
+  /// Takes a new directory. What belongs to names it no longer has is forgotten; their usernames are given back.
+  package func replace(_ building: Building) -> [String] {
+    self.building = building
+    let gone = credentials.keys.filter { building.caller(named: $0) == nil }.sorted()
+    for username in gone { credentials[username] = nil }
+    quietAccounts = quietAccounts.filter { building.account($0) != nil }
+    quietUnits = quietUnits.filter { building.unit($0) != nil }
+    return gone
+  }
+
+  package func setQuiet(_ quiet: Bool, account: AccountName) {
+    if quiet { quietAccounts.insert(account) } else { quietAccounts.remove(account) }
+  }
+
+  package func setQuiet(_ quiet: Bool, unit: UnitID) {
+    if quiet { quietUnits.insert(unit) } else { quietUnits.remove(unit) }
+  }
+}

@@ -1,0 +1,172 @@
+package import Directory
+package import Journal
+package import SIP
+package import Transport
+package import Wire
+
+/// Stands before the house: who is heard, who is challenged, who is not answered at all.
+///
+/// Asked by the agent for every request outside a dialog. It joins what separate rooms know (bans, quotas, digest,
+/// provisioned addresses) in one order: the banned hear nothing; who asks too often is dropped, or sent away with
+/// Retry-After when known; a station's provisioned address may call; everybody else proves an account. What the
+/// admitted may then do is for `Calls` and the registrar.
+package final class Gate: Gatekeeper {
+  private let book: AccountBook
+  private let world: any World
+  private let log: Log
+  private let processID: Int
+  private var authenticator: Authenticator
+  package var bans: Bans
+  private var admission: Admission
+  /// Names and addresses by which requests may address this building.
+  private var names: Set<String>
+  private var addresses: Set<IPAddress>
+  /// Addresses from which an account has authenticated, with how long that counts.
+  private var known: [IPAddress: Instant] = [:]
+  /// A ban was set: to store, to tell.
+  package var onBan: ((Bans.Ban) -> Void)?
+  /// A credential proved itself.
+  package var onProof: ((_ username: String, _ credential: UInt64) -> Void)?
+
+  package private(set) var silenced: UInt64 = 0
+  package private(set) var challenged: UInt64 = 0
+  package private(set) var failures: UInt64 = 0
+
+  /// How long an address counts as known after a proof.
+  private static let knownFor = Interval.hours(1)
+  private static let knownLimit = 16_384
+
+  package init(
+    book: AccountBook, world: any World, log: Log, processID: Int, names: [String],
+    addresses: [IPAddress]
+  ) {
+    self.book = book
+    self.world = world
+    self.log = log
+    self.processID = processID
+    var random = world.makeRandom()
+    authenticator = Authenticator(key: random.bytes(32))
+    bans = Bans()
+    admission = Admission(seed: random.next())
+    self.names = Set(names.map { $0.lowercased() })
+    self.addresses = Set(addresses)
+  }
+
+  package func serves(_ uri: URI, on flow: Flow) -> Bool {
+    if let address = uri.address { return address == flow.local.address || addresses.contains(address) }
+    return names.contains(uri.host.lowercased())
+  }
+
+  /// Whether nothing from here is even read.
+  package func isDeaf(to address: IPAddress) -> Bool {
+    bans.isBanned(address, now: world.now) && !book.building.isStationAddress(address)
+  }
+
+  package func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision {
+    let source = flow.remote.address
+    let user = request.from.uri.decodedUser ?? ""
+    let isStation = book.building.isStationAddress(source)
+    if !isStation, bans.isBanned(source, account: user, now: turn.now) {
+      silenced += 1
+      return .silence
+    }
+    let standing = standing(of: source)
+    if admission.admit(kind(request.method), from: source, standing: standing, at: turn.now) != .admitted {
+      silenced += 1
+      return standing == .stranger ? .silence : .refuse(status: 503, headers: [("Retry-After", "5")])
+    }
+    if Gate.isScanner(request.value(.userAgent)) {
+      silenced += 1
+      return .silence
+    }
+    if request.method == .invite, !request.has(.authorization),
+      let station = book.station(at: source, from: user)
+    {
+      return .admit(.station(station))
+    }
+    switch authenticator.judge(request, from: source, accounts: book, now: turn.now) {
+    case .authentic(let username, let credential):
+      // One connection or device speaks for the account it proved, and for no other.
+      if request.to.uri.decodedUser != username, request.method == .register {
+        return foreign(request, flow)
+      }
+      if user != username, user != "anonymous" { return foreign(request, flow) }
+      know(source, turn.now)
+      onProof?(username, credential)
+      if book.building.station(StationName(username)) != nil { return .admit(.station(username)) }
+      return .admit(.account(username, credential: credential))
+    case .unproven(let isStale):
+      return challenge(request, flow, isStale: isStale, turn.now)
+    case .wrong(let username):
+      failures += 1
+      note(request, flow, .wrongSecret)
+      switch bans.failed(
+        from: source, account: username, isStation: isStation, now: turn.now, wall: world.wall)
+      {
+      case .counted: break
+      case .banned(let set): for ban in set { onBan?(ban) }
+      case .alert(let subject):
+        log.write(
+          .warning, "ban.alert",
+          "too many wrong passwords from a provisioned station's address; it is not banned",
+          ["address": .text("\(subject.address)")])
+      }
+      if bans.isBanned(source, account: username, now: turn.now), !isStation { return .silence }
+      return challenge(request, flow, isStale: false, turn.now)
+    }
+  }
+
+  private func foreign(_ request: Message, _ flow: Flow) -> GateDecision {
+    note(request, flow, .foreignAccount)
+    return .refuse(status: 403, headers: [])
+  }
+
+  /// The line that Fail2Ban reads.
+  private func note(_ request: Message, _ flow: Flow, _ cause: FailureLine.Cause) {
+    log.write(
+      Record(
+        .notice, "auth.failed",
+        FailureLine.text(request, from: flow.remote, cause: cause, process: processID), isVerbatim: true))
+  }
+
+  private func challenge(_ request: Message, _ flow: Flow, isStale: Bool, _ now: Instant) -> GateDecision {
+    challenged += 1
+    let values = authenticator.challenge(
+      realm: book.realm, policy: Authenticator.policy(for: request, accounts: book), over: flow.transport,
+      to: flow.remote.address, isStale: isStale, now: now)
+    return .challenge(headers: values.map { ("WWW-Authenticate", $0) }, status: 401)
+  }
+
+  private func kind(_ method: Method) -> AdmissionKind {
+    switch method {
+    case .register: .register
+    case .invite: .invite
+    case .options: .options
+    default: .other
+    }
+  }
+
+  /// Tools that only look for open doors; a gateway that answers them is written down and come back to.
+  private static func isScanner(_ agent: String?) -> Bool {
+    guard let agent = agent?.lowercased() else { return false }
+    return ["friendly-scanner", "sipvicious", "sipcli", "vaxsipuseragent", "pplsip"].contains {
+      agent.hasPrefix($0)
+    }
+  }
+
+  private func know(_ address: IPAddress, _ now: Instant) {
+    if known.count >= Gate.knownLimit, known[address] == nil {
+      known = known.filter { $0.value > now }
+      guard known.count < Gate.knownLimit else { return }
+    }
+    known[address] = now + Gate.knownFor
+  }
+}
+
+extension Gate: SourceJudge {
+  package func standing(of address: IPAddress) -> SourceStanding {
+    if book.building.isStationAddress(address) { return .provisioned }
+    if let until = known[address], until > world.now { return .known }
+    return .stranger
+  }
+}
