@@ -1,25 +1,25 @@
 /// Questions about single bytes of text protocols, answered without `Character` or `String`.
 package enum ASCII {
-  @inlinable package static func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
-  @inlinable package static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
+  @inlinable @inline(__always) package static func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
+  @inlinable @inline(__always) package static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
   /// Space or horizontal tab.
-  @inlinable package static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
+  @inlinable @inline(__always) package static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
   /// Space, tab, CR or LF: what may stand between the parts of a folded value.
-  @inlinable package static func isLinearBlank(_ byte: UInt8) -> Bool {
+  @inlinable @inline(__always) package static func isLinearBlank(_ byte: UInt8) -> Bool {
     byte == 32 || byte == 9 || byte == 13 || byte == 10
   }
   /// A byte of a SIP token (RFC 3261, 25.1): letters, digits and `-.!%*_+`'~`. HTTP's few others (`#$&^|`) are
   /// in no header name that anyone uses.
-  @inlinable package static func isToken(_ byte: UInt8) -> Bool {
+  @inlinable @inline(__always) package static func isToken(_ byte: UInt8) -> Bool {
     // One bit per byte value: 0 to 63 in the first word, 64 to 127 in the second.
     let word: UInt64 = byte < 64 ? 0x03FF_6CA2_0000_0000 : 0x47FF_FFFF_87FF_FFFE
     return byte < 128 && word >> UInt64(byte & 63) & 1 == 1
   }
   /// `a` to `z` for `A` to `Z`, every other byte as it is.
-  @inlinable package static func lowered(_ byte: UInt8) -> UInt8 {
+  @inlinable @inline(__always) package static func lowered(_ byte: UInt8) -> UInt8 {
     byte &- 65 < 26 ? byte | 0x20 : byte
   }
-  @inlinable package static func hexValue(_ byte: UInt8) -> UInt8? {
+  @inlinable @inline(__always) package static func hexValue(_ byte: UInt8) -> UInt8? {
     if byte &- 48 < 10 { return byte - 48 }
     let letter = byte | 0x20
     return letter &- 97 < 6 ? letter - 87 : nil
@@ -35,7 +35,9 @@ package enum ASCII {
     }
     return String(decoding: text, as: UTF8.self)
   }
-  @inlinable package static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }
+  @inlinable @inline(__always) package static func hexDigit(_ value: UInt8) -> UInt8 {
+    value < 10 ? 48 + value : 87 + value
+  }
 
   /// Equal when ASCII letters are compared without case.
   package static func equalIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
