@@ -21,6 +21,9 @@ extension Building {
     ]
   }
 
+  /// The same as text, one key a line.
+  package var exportedText: String { exported.text(.pretty) + "\n" }
+
   /// Takes the passwords that the file gave out of the directory, and leaves the mark of stored ones. What is
   /// kept in memory and written as text holds none.
   package func withoutPasswords() -> (building: Building, passwords: [(device: DeviceID, password: String)]) {
