@@ -7,7 +7,7 @@ internal import CSQLite
 @safe  // Owns `handle` and `statements`; both live until `deinit`.
 final class Connection {
   private var handle: OpaquePointer?
-  private var statements: [String: OpaquePointer] = [:]
+  private var statements: [String: Statement] = [:]
 
   /// A value of a column or of a place in a statement.
   enum Value {
@@ -36,7 +36,7 @@ final class Connection {
   }
 
   deinit {
-    for statement in unsafe statements.values { unsafe sqlite3_finalize(statement) }
+    statements.removeAll()
     unsafe sqlite3_close_v2(handle)
   }
 
@@ -82,10 +82,19 @@ final class Connection {
 
   // MARK: Statements
 
+  /// A prepared statement, finalised with its owner.
+  @safe private final class Statement {
+    let pointer: OpaquePointer
+
+    init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
+
+    deinit { unsafe sqlite3_finalize(pointer) }
+  }
+
   private func step(
     _ text: String, _ values: [Value], _ each: (borrowing Row) throws(StoreFailure) -> Void
   ) throws(StoreFailure) {
-    let statement = unsafe try prepared(text)
+    let statement = unsafe try prepared(text).pointer
     defer {
       unsafe sqlite3_reset(statement)
       unsafe sqlite3_clear_bindings(statement)
@@ -100,13 +109,14 @@ final class Connection {
     }
   }
 
-  private func prepared(_ text: String) throws(StoreFailure) -> OpaquePointer {
-    if let known = unsafe statements[text] { return unsafe known }
+  private func prepared(_ text: String) throws(StoreFailure) -> Statement {
+    if let known = statements[text] { return known }
     var made: OpaquePointer?
     let status = unsafe sqlite3_prepare_v3(handle, text, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &made, nil)
     guard status == SQLITE_OK, let made = unsafe made else { throw failure(status) }
-    unsafe statements[text] = made
-    return unsafe made
+    let statement = unsafe Statement(made)
+    statements[text] = statement
+    return statement
   }
 
   private func bind(_ value: Value, _ index: Int32, _ statement: OpaquePointer) throws(StoreFailure) {

@@ -1,4 +1,4 @@
-package import Directory
+internal import Directory
 package import Wire
 
 /// The store: one SQLite file that holds what must outlive the process.
@@ -34,7 +34,7 @@ package final class Database: @unchecked Sendable {
   private var isFlushing = true
 
   /// How long to wait for another process to let go of the file: a daemon that is just ending.
-  private static let patience: Int32 = 2000
+  package static let patience = Interval.seconds(2)
 
   // MARK: Opening
 
@@ -63,10 +63,14 @@ package final class Database: @unchecked Sendable {
     }
   }
 
-  init(path: String, vfs: String?, mode: Mode, migrations: [Migration]) throws(StoreFailure) {
+  /// The same with all choices: tests make files of earlier versions, and do not wait.
+  package init(
+    path: String, vfs: String? = nil, mode: Mode = .file, migrations: [Migration],
+    patience: Interval = Database.patience
+  ) throws(StoreFailure) {
     self.mode = mode
     connection = try Connection(path: path, vfs: vfs)
-    connection.setPatience(milliseconds: Database.patience)
+    connection.setPatience(milliseconds: Int32(patience.milliseconds))
     // Exclusive before WAL, or a shared memory file would be made.
     try connection.run(script: "PRAGMA locking_mode = EXCLUSIVE")
     try connection.run(script: "PRAGMA journal_mode = WAL")

@@ -1,10 +1,10 @@
 /// The steps from an empty file to today's tables. A step that was once released is never edited: a change is a
 /// new step at the end.
-struct Migration: Sendable {
-  var name: String
-  var script: String
+package struct Migration: Sendable {
+  package var name: String
+  package var script: String
 
-  static let all: [Migration] = [directory, registrations, history]
+  package static let all: [Migration] = [directory, registrations, history]
 
   /// The directory is one document, because it is read and replaced whole and has one reader already. Beside it
   /// stand the names that other rows refer to, so that what belongs to a removed account goes with it.
