@@ -1,0 +1,65 @@
+internal import Calls
+internal import Directory
+internal import SIP
+internal import Wire
+
+/// Gives `Calls` the building: the directory's decision at this hour, and where each device is now.
+final class HouseDialplan: Dialplan {
+  private let book: AccountBook
+  private let world: any World
+  private let bindings: (String) -> [Binding]
+
+  /// `bindings` gives an account's contacts, the newest first.
+  init(book: AccountBook, world: any World, bindings: @escaping (String) -> [Binding]) {
+    self.book = book
+    self.world = world
+    self.bindings = bindings
+  }
+
+  var wall: WallTime { world.wall }
+
+  /// What the clock on the building's wall shows; UTC where its zone is not known.
+  var localTime: LocalTime {
+    world.localTime(at: world.wall, in: book.building.site.timezone)
+      ?? world.localTime(at: world.wall, in: "UTC")
+      ?? LocalTime(date: CivilDate(daysSinceEpoch: Int(world.wall.seconds / 86_400)), minute: 0)
+  }
+
+  func decide(_ caller: Caller, dialled: String, busyUnits: Set<UnitID>) -> CallDecision {
+    book.building.plan(
+      caller: caller, dialled: dialled, at: localTime,
+      CallConditions(
+        quietAccounts: book.quietAccounts, quietUnits: book.quietUnits, busyUnits: busyUnits))
+  }
+
+  func contacts(of target: CallTarget) -> [Contact] {
+    let all = bindings(target.username)
+    // A device that answers no pings is passed over while a sister answers; alone it is tried all the same.
+    let alive = all.filter { $0.reach != .unreachable }
+    let contacts = (alive.isEmpty ? all : alive).compactMap(contact)
+    guard contacts.isEmpty, case .station(let name) = target.callee,
+      let endpoint = book.building.station(name)?.address
+    else { return contacts }
+    return [
+      Contact(
+        id: "\(endpoint)", destination: Destination(uri: URI(user: target.username, at: endpoint)),
+        address: endpoint.address)
+    ]
+  }
+
+  func contact(_ binding: Binding) -> Contact? {
+    guard let uri = binding.uri else { return nil }
+    return Contact(
+      id: String(binding.id),
+      destination: Destination(uri: uri, flow: binding.flow, route: binding.path),
+      address: binding.flow.remote.address, credential: binding.credential)
+  }
+
+  func station(_ name: StationName) -> Station? { book.building.station(name) }
+
+  func unit(of caller: Caller) -> UnitID? {
+    if case .account(let name) = caller { book.building.unit(of: name) } else { nil }
+  }
+
+  func displayName(of caller: Caller) -> String { book.building.displayName(of: caller) }
+}

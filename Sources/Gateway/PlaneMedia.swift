@@ -1,0 +1,103 @@
+internal import Calls
+internal import MediaPlane
+internal import SDP
+internal import Wire
+
+/// Gives `Calls` the media plane: what a description settled becomes what a stream sends and takes.
+final class PlaneMedia: Media {
+  private let plane: MediaPlane
+  /// Addresses that media may use, routable ones first.
+  private let addresses: [IPAddress]
+
+  init(plane: MediaPlane, addresses: [IPAddress]) {
+    self.plane = plane
+    self.addresses = addresses
+  }
+
+  func open(video: Bool, facing peer: IPAddress?) -> MediaLeg? {
+    guard let address = address(facing: peer),
+      let ports = try? plane.open(LegSpec(kinds: video ? .audioAndVideo : .audio, address: address))
+    else { return nil }
+    return MediaLeg(
+      id: MediaLegID(ports.leg.handle), address: ports.address, audio: ports.audio,
+      audioRTCP: ports.audioRTCP, video: ports.video, videoRTCP: ports.videoRTCP)
+  }
+
+  /// Ours that shares the longest prefix with the peer's.
+  private func address(facing peer: IPAddress?) -> IPAddress? {
+    guard let peer else { return addresses.first }
+    var best: IPAddress?
+    var longest = -1
+    for candidate in addresses where candidate.isV4 == peer.isV4 {
+      let high = (candidate.high ^ peer.high).leadingZeroBitCount
+      let length = high < 64 ? high : 64 + (candidate.low ^ peer.low).leadingZeroBitCount
+      if length > longest {
+        longest = length
+        best = candidate
+      }
+    }
+    return best
+  }
+
+  func setStreams(_ leg: MediaLegID, audio: LegStream?, video: LegStream?) {
+    plane.setRemote(LegID(leg.handle), audio: audio.flatMap(remote), video: video.flatMap(remote))
+  }
+
+  private func remote(_ stream: LegStream) -> RemoteStream? {
+    guard let rtp = stream.peer.rtp else { return nil }
+    return RemoteStream(
+      rtp: rtp, rtcp: stream.peer.rtcp, rtcpMux: stream.peer.muxesRTCP,
+      signalledFrom: stream.signalledFrom ?? rtp.address,
+      formats: stream.peer.formats.filter(\.isMedia).map { format($0, ptime: stream.peer.ptime) },
+      received: stream.receiving.filter(\.isMedia).map { format($0, ptime: stream.peer.ptime) },
+      telephoneEvent: stream.peer.telephoneEvent,
+      receivedTelephoneEvent: stream.receiving.first { $0.audioCodec == .telephoneEvent }?.payloadType,
+      direction: direction(stream.peer.direction))
+  }
+
+  private func format(_ format: Format, ptime: Int?) -> StreamFormat {
+    let codec: Codec
+    switch format.audioCodec {
+    case .pcma: codec = .pcma
+    case .pcmu: codec = .pcmu
+    case .g722: codec = .g722
+    default: codec = .other(name: format.encoding, fmtp: format.parameters ?? "")
+    }
+    return StreamFormat(
+      payloadType: format.payloadType, codec: codec, clockRate: UInt32(format.clockRate),
+      ptime: ptime ?? 20)
+  }
+
+  private func direction(_ direction: SDP.Direction) -> MediaPlane.Direction {
+    switch direction {
+    case .sendrecv: .sendReceive
+    case .sendonly: .sendOnly
+    case .recvonly: .receiveOnly
+    case .inactive: .inactive
+    }
+  }
+
+  func bridge(_ first: MediaLegID, _ second: MediaLegID, keys: KeyPassage) {
+    plane.bridge(
+      LegID(first.handle), LegID(second.handle),
+      keys: KeyPolicy(
+        fromA: keys.fromFirst ? .translate : .consume, fromB: keys.fromSecond ? .translate : .consume))
+  }
+  func unbridge(_ leg: MediaLegID) { plane.unbridge(LegID(leg.handle)) }
+  func page(from source: MediaLegID, to listeners: [MediaLegID]) {
+    plane.page(from: LegID(source.handle), to: listeners.map { LegID($0.handle) })
+  }
+  func play(_ tone: CallTone, on leg: MediaLegID) {
+    plane.play(tone == .opened ? .opened : .refused, on: LegID(leg.handle))
+  }
+  func sendKeys(_ digits: String, on leg: MediaLegID) { _ = plane.sendKeys(digits, on: LegID(leg.handle)) }
+  func counts(_ leg: MediaLegID) -> StreamCounts { counts(plane.statistics(LegID(leg.handle))) }
+  func close(_ leg: MediaLegID) -> StreamCounts { counts(plane.close(LegID(leg.handle))) }
+
+  private func counts(_ statistics: LegStatistics?) -> StreamCounts {
+    guard let audio = statistics?.audio else { return StreamCounts() }
+    return StreamCounts(
+      packetsIn: Int(clamping: audio.packetsIn), packetsOut: Int(clamping: audio.packetsOut),
+      lost: Int(clamping: audio.lost), jitter: Int(audio.jitter.milliseconds))
+  }
+}
