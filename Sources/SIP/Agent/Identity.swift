@@ -1,0 +1,7 @@
+/// Who an admitted peer is: the only identity that counts, whatever From or other headers say.
+package enum Identity: Sendable, Equatable {
+  /// Proved by digest with this credential.
+  case account(String, credential: UInt64)
+  /// A door station, by its provisioned address or by digest.
+  case station(String)
+}
