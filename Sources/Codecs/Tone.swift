@@ -9,23 +9,25 @@ package struct Oscillator: Sendable {
   /// Adds `count` samples at 8 kHz of `hertz` into `samples` from `start`; `level` is in dBm0 (a full sine of
   /// A-law is +3).
   package mutating func add(_ hertz: Double, level: Double, into samples: inout [Int16], count: Int) {
+    // What 8 kHz cannot carry is the nearest that it can.
+    let hertz = hertz > 0 ? min(hertz, 4000) : 0
     let amplitude = 32_124 * Sine.power(of: (level - 3.14) / 20)
     let step = hertz / 8000
     for index in 0..<min(count, samples.count) {
       let value = Double(samples[index]) + amplitude * Sine.value(turns: phase)
-      samples[index] = Int16(max(-32_767, min(32_767, value.rounded())))
+      samples[index] = Int16(max(-32_767, min(32_767, value + (value < 0 ? -0.5 : 0.5))))
       phase += step
-      if phase >= 1 { phase -= phase.rounded(.down) }
+      if phase >= 1 { phase -= 1 }
     }
   }
 }
 
 /// The little mathematics that tones want.
 enum Sine {
-  /// The sine of `turns` whole circles; good to 1e-8.
+  /// The sine of `turns` whole circles, 0 to a million; good to 1e-7.
   static func value(turns: Double) -> Double {
-    // Into -1/4 ... 1/4, where the series converges fast.
-    var x = turns - turns.rounded()
+    // Into -1/4 ... 1/4, where the series converges fast. (`rounded` would want the C library's mathematics.)
+    var x = turns - Double(Int(turns + 0.5))
     if x > 0.25 { x = 0.5 - x } else if x < -0.25 { x = -0.5 - x }
     let a = x * 2 * Double.pi
     let s = a * a
@@ -84,8 +86,8 @@ package struct ToneDetector: Sendable {
   package private(set) var toneLevel = -Double.infinity
 
   package init(frequency: Double) {
-    self.frequency = frequency
-    coefficient = 2 * Sine.cosine(turns: frequency / 8000)
+    self.frequency = frequency > 0 ? min(frequency, 4000) : 0
+    coefficient = 2 * Sine.cosine(turns: self.frequency / 8000)
   }
 
   package mutating func listen(to samples: Span<Int16>, count: Int) {

@@ -165,8 +165,7 @@ package final class MediaPlane {
         if !stream.isSilent { armSilence(stream) }
       }
     } else {
-      stream.remote = nil
-      stream.findDestination()
+      stream.clearRemote()
     }
     refindRoutes(around: stream)
   }

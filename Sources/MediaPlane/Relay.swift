@@ -11,7 +11,7 @@ extension MediaPlane {
         stream.figures.foreign += 1
         return
       }
-    } else if !stream.allows(remote.address) {
+    } else if !stream.allows(remote.address) || remote.port == 0 {
       stream.figures.foreign += 1
       return
     }
@@ -22,11 +22,10 @@ extension MediaPlane {
       stream.figures.malformed += 1
       return
     }
-    if stream.pinned != nil, header.ssrc != stream.pinnedSource {
+    guard let negotiated = stream.remote, stream.pinned == nil || header.ssrc == stream.pinnedSource else {
       stream.figures.foreign += 1
       return
     }
-    guard let negotiated = stream.remote else { return }
     let meaning = stream.meanings[Int(header.payloadType)]
     if case .unknown = meaning {
       stream.figures.unmapped += 1

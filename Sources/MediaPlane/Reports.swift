@@ -16,7 +16,7 @@ extension MediaPlane {
       } else {
         stream.allows(remote.address)
       }
-    guard isWelcome else {
+    guard isWelcome, remote.port != 0 else {
       stream.figures.foreign += 1
       return
     }

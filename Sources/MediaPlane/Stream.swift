@@ -135,7 +135,9 @@ final class Stream {
     guard let remote, let destination else { return nil }
     if let pinnedControl { return pinnedControl }
     if remote.rtcpMux { return destination }
-    if destination == remote.rtp, let rtcp = remote.rtcp { return rtcp }
+    if destination == remote.rtp, let rtcp = remote.rtcp, rtcp.port != 0, !rtcp.address.isUnspecified {
+      return rtcp
+    }
     guard destination.port < .max else { return nil }
     return Endpoint(destination.address, port: destination.port + 1)
   }
@@ -171,9 +173,16 @@ final class Stream {
     reception = Reception(clockRate: reception.clockRate)
   }
 
+  /// The far side has no such stream (any more): nobody may speak, nothing is sent.
+  func clearRemote() {
+    remote = nil
+    readMeanings()
+    findDestination()
+  }
+
   private func readMeanings() {
-    guard let remote else { return }
     for place in meanings.indices { meanings[place] = .unknown }
+    guard let remote else { return }
     // The numbers of our SDP count first; a peer that sends under its own is understood where they are free.
     for (index, format) in incoming.enumerated().reversed() {
       let isEvent = format.codec.isTelephoneEvent

@@ -12,6 +12,12 @@ package struct Stamp: Hashable, Sendable {
   package var timestamp: UInt32
   /// The first packet from a new source: audio sets the marker there (RFC 3551 section 4.1).
   package var isNewTalk: Bool
+
+  package init(sequence: UInt16, timestamp: UInt32, isNewTalk: Bool) {
+    self.sequence = sequence
+    self.timestamp = timestamp
+    self.isNewTalk = isNewTalk
+  }
 }
 
 /// The numbering of one outgoing stream.

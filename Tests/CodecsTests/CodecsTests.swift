@@ -118,10 +118,12 @@ import Testing
     #expect(!stage.transcode(bytes.span, 0..<0) { _ in })
     #expect(!stage.transcode(bytes.span, 0..<2000) { _ in })
     #expect(!stage.transcode(bytes.span, 0..<37) { _ in })
-    #expect(stage.transcode(bytes.span, 0..<240) { #expect($0.count == 240) })
+    var lengths: [Int] = []
+    #expect(stage.transcode(bytes.span, 0..<240) { lengths.append($0.count) })
     let law = try #require(Transcoder(from: .pcma, to: .pcmu))
     #expect(!law.transcode(bytes.span, 0..<2000) { _ in })
     let back = try #require(Transcoder(from: .g722, to: .pcmu))
-    #expect(back.transcode(bytes.span, 0..<37) { #expect($0.count == 37) })
+    #expect(back.transcode(bytes.span, 0..<37) { lengths.append($0.count) })
+    #expect(lengths == [240, 37])
   }
 }

@@ -62,7 +62,7 @@ import Wire
     let a = try bench.leg()
     bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress))
     bench.arrive(packet(8, 1, 0), at: a.audio, from: stationAddress)
-    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress, .sendOnly))
+    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress, direction: .sendOnly))
     bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress))
     bench.arrive(packet(8, 2, 0, ssrc: 0x2222), at: a.audio, from: stationAddress)
     bench.arrive(packet(8, 2, 0), at: a.audio, from: stationAddress, port: 5002)
