@@ -9,7 +9,7 @@ final class Workspace {
   var path: String { folder + "/state.db" }
 
   init(_ name: String = #function) {
-    var letters = name.utf8.filter { ASCII.isAlpha($0) }
+    var letters = name.utf8.filter { ASCII.isAlpha($0) || ASCII.isDigit($0) }
     letters.append(contentsOf: "-\(getpid())".utf8)
     folder = "/tmp/vestibule-store-" + String(decoding: letters, as: UTF8.self)
     remove()
