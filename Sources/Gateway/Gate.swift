@@ -1,4 +1,4 @@
-package import Directory
+internal import Directory
 package import Journal
 package import SIP
 package import Transport

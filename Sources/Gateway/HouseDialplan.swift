@@ -27,7 +27,7 @@ final class HouseDialplan: Dialplan {
 
   func decide(_ caller: Caller, dialled: String, busyUnits: Set<UnitID>) -> CallDecision {
     book.building.plan(
-      caller: caller, dialled: dialled, at: localTime,
+      caller, dials: dialled, at: localTime,
       CallConditions(
         quietAccounts: book.quietAccounts, quietUnits: book.quietUnits, busyUnits: busyUnits))
   }

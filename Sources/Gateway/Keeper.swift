@@ -100,7 +100,7 @@ final class Keeper {
     _ question: @escaping @Sendable (Database) throws(StoreFailure) -> Answer,
     then: @escaping (Result<Answer, StoreFailure>) -> Void
   ) {
-    guard let database else { return then(.failure(.closed)) }
+    guard let database else { return then(.failure(.cannotOpen("it is not open"))) }
     world.perform(on: .store) { () -> Result<Answer, StoreFailure> in
       do throws(StoreFailure) { return .success(try question(database)) } catch { return .failure(error) }
     } then: { then($0) }

@@ -68,7 +68,7 @@ final class PlaneMedia: Media {
       ptime: ptime ?? 20)
   }
 
-  private func direction(_ direction: SDP.Direction) -> MediaPlane.Direction {
+  private func direction(_ direction: SDP.Direction) -> MediaDirection {
     switch direction {
     case .sendrecv: .sendReceive
     case .sendonly: .sendOnly

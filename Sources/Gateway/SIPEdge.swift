@@ -1,3 +1,4 @@
+internal import Crypto
 package import Journal
 package import SIP
 package import Transport
@@ -205,7 +206,9 @@ extension SIPEdge: StreamsDelegate {
         _ = streams.write([13, 10], on: connection)
       case .incomplete: return
       case .broken(let fault, let range):
-        if let refusal = Refusal.response(to: buffer.span.extracting(range), fault, on: state.flow) {
+        if let refusal = Refusal.response(
+          to: buffer.span.extracting(range), for: fault, tag: String(connection.handle.raw, radix: 16),
+          source: state.flow.remote) {
           _ = streams.write(refusal, on: connection)
         }
         end(connection)
