@@ -188,21 +188,31 @@ package final class Gateway {
 
   /// Lends the rooms a turn, carries what they tell until all is quiet, and sends what they wrote.
   func turn(_ body: (inout Turn) -> Void) {
-    guard let house else { return }
+    guard house != nil else { return }
+    var turn = beginTurn()
+    body(&turn)
+    endTurn(&turn)
+  }
+
+  private func beginTurn() -> Turn {
     precondition(!isInTurn, "a turn began inside another")
     isInTurn = true
-    var turn = Turn(now: world.now, random: random, out: outbox.take() ?? Outbox())
-    body(&turn)
-    house.carry(&turn)
+    return Turn(now: world.now, random: random, out: outbox.take() ?? Outbox())
+  }
+
+  private func endTurn(_ turn: inout Turn) {
+    house?.carry(&turn)
     random = turn.random
     isInTurn = false
     // Handing messages to the network may itself fail and be told: that is the next turn's, so the box is ours.
     sip.flush(&turn.out)
-    outbox = turn.out
+    var box = Outbox()
+    swap(&box, &turn.out)
+    outbox = box
     let late = undelivered
     undelivered = []
     if !late.isEmpty {
-      self.turn { turn in for token in late { house.agent.undeliverable(token: token, &turn) } }
+      self.turn { turn in for token in late { house?.agent.undeliverable(token: token, &turn) } }
     }
   }
 
@@ -229,11 +239,9 @@ private final class LateJudge: SourceJudge {
 extension Gateway: SIPEdgeHandler {
   package func received(_ message: Span<UInt8>, on flow: Flow) {
     guard let house, phase != .stopped, !house.gate.isDeaf(to: flow.remote.address) else { return }
-    guard !isInTurn else { return }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(message.count)
-    for index in message.indices { bytes.append(message[index]) }
-    turn { house.agent.receive(bytes.span, on: flow, &$0) }
+    var turn = beginTurn()
+    house.agent.receive(message, on: flow, &turn)
+    endTurn(&turn)
   }
 
   package func connectionLost(_ connection: SocketID) {
@@ -297,7 +305,6 @@ extension Gateway: Resident {
 
   package func settle() {
     if let house, house.hasNews { turn { _ in } }
-    house?.plane.settle()
     keeper.settle()
   }
 

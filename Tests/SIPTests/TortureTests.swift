@@ -28,8 +28,8 @@ import Wire
     }
   }
 
-  /// What the parser alone decides. Whatever is `taken` here and refused in the table is refused by who knows the
-  /// registrar, the extensions or the bodies; `objection` and the registrar's tests show those.
+  /// What the parser alone decides. Whatever is `taken` here and refused in the table is refused by who knows
+  /// methods, extensions, bodies and accounts: the agent and whoever challenges.
   static let verdicts: [(String, Verdict)] = [
     ("wsinv", .taken), ("intmeth", .taken), ("esc01", .taken), ("escnull", .taken), ("esc02", .taken),
     ("lwsdisp", .taken), ("longreq", .taken), ("dblreq", .taken), ("semiuri", .taken),

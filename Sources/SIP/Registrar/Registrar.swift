@@ -263,7 +263,7 @@ package struct Registrar: Sendable {
   /// 200 with every contact as it was given, and how long it still lasts.
   private func listing(_ account: String, _ request: Message, _ now: Instant) -> Answer {
     var headers: [(name: HeaderName, value: String)] = []
-    for entry in accounts[account] ?? [] {
+    for entry in accounts[account] ?? [] where entry.binding.expires > now {
       var text: [UInt8] = []
       text.reserveCapacity(entry.binding.contact.utf8.count + entry.binding.parameters.utf8.count + 24)
       text.append(UInt8(ascii: "<"))
