@@ -120,13 +120,9 @@ package final class Transcoder {
   ) -> Bool {
     if !direct.isEmpty {
       guard !payload.isEmpty, payload.count <= directBytes.count else { return false }
-      var place = 0
-      for index in payload {
-        directBytes[place] = direct[Int(packet[index])]
-        place += 1
-      }
+      Transcoder.map(packet.extracting(payload), by: direct, into: &directBytes)
       let bytes = directBytes
-      body(bytes.span.extracting(0..<place))
+      body(bytes.span.extracting(0..<payload.count))
       return true
     }
     let count = decoder.decode(packet, payload)
@@ -137,5 +133,9 @@ package final class Transcoder {
     let bytes = encoder.bytes
     body(bytes.span.extracting(0..<length))
     return true
+  }
+
+  private static func map(_ payload: Span<UInt8>, by table: [UInt8], into bytes: inout [UInt8]) {
+    for index in payload.indices { bytes[index] = table[Int(payload[index])] }
   }
 }

@@ -47,8 +47,10 @@ package struct Timeline: Sendable {
   private var skipStart: UInt16?
   private var offsetBeforeSkip: UInt16 = 0
   private var lastSkipped: UInt16?
-  /// The feeder's first packet here.
-  private var feederStart: UInt16 = 0
+  /// The feeder's first packet here; nil once it lies so far back that nothing from before it can come late.
+  private var feederStart: UInt16?
+  /// How far behind a packet may still come late, in sequence numbers.
+  private static let reach: Int16 = 1000
   private var ownTimestamp: UInt32 = 0
 
   /// A stream that begins at numbers which the caller drew.
@@ -82,9 +84,7 @@ package struct Timeline: Sendable {
       skipStart = nil
       feederStart = sequence
     }
-    if Int16(bitPattern: sequence &- feederStart) < 0, Int16(bitPattern: newestInput &- feederStart) < 1000 {
-      return nil
-    }
+    if let feederStart, Int16(bitPattern: sequence &- feederStart) < 0 { return nil }
     var offset = sequenceOffset
     if let skipStart, Int16(bitPattern: sequence &- skipStart) < 0 { offset = offsetBeforeSkip }
     let stamp = Stamp(
@@ -93,6 +93,7 @@ package struct Timeline: Sendable {
     if Int16(bitPattern: sequence &- newestInput) >= 0 {
       newestInput = sequence
       newestInputTimestamp = timestamp
+      forgetOldPlaces()
     }
     if Int16(bitPattern: stamp.sequence &- highest) > 0 { highest = stamp.sequence }
     if Int32(bitPattern: stamp.timestamp &- self.timestamp) > 0 || packets == 0 {
@@ -101,6 +102,12 @@ package struct Timeline: Sendable {
     }
     lastSent = now
     return stamp
+  }
+
+  /// Places in the sequence mean the opposite half a turn later.
+  private mutating func forgetOldPlaces() {
+    if let start = feederStart, Int16(bitPattern: newestInput &- start) > Timeline.reach { feederStart = nil }
+    if let start = skipStart, Int16(bitPattern: newestInput &- start) > Timeline.reach { skipStart = nil }
   }
 
   /// A feeder's packet that shall not leave: the gap in the sequence is closed.
@@ -114,6 +121,7 @@ package struct Timeline: Sendable {
     sequenceOffset &-= 1
     newestInput = sequence
     lastSkipped = sequence
+    forgetOldPlaces()
   }
 
   /// The numbers for a packet of our own making; the next one's timestamp lies `ticks` further.
@@ -157,7 +165,7 @@ package struct Timeline: Sendable {
   /// Whether a feeder began its numbers anew under the same name.
   private func jumps(_ sequence: UInt16, _ timestamp: UInt32, at now: Instant) -> Bool {
     let step = Int16(bitPattern: sequence &- newestInput)
-    if step > Int16(Reception.maximumDropout) || step < -1000 { return true }
+    if step > Int16(Reception.maximumDropout) || step < -Timeline.reach { return true }
     guard let lastSent else { return false }
     let change = Int64(Int32(bitPattern: timestamp &- newestInputTimestamp))
     let elapsed = (now - lastSent).nanoseconds / 1_000_000 * Int64(clockRate) / 1000

@@ -89,15 +89,36 @@ struct SendPool: ~Copyable {
   /// Adds a datagram behind the others of `socket`. The caller has seen that there is room.
   mutating func append(_ datagram: Span<UInt8>, for socket: DatagramSocket, to: Endpoint, source: IPAddress?)
   {
-    precondition(hasRoom(for: datagram.count), "the send pool is full")
-    unsafe datagram.withUnsafeBufferPointer { piece in
+    let start = used
+    copy(datagram)
+    enter(from: start, for: socket, to: to, source: source)
+  }
+
+  /// Adds a datagram that lies in two pieces.
+  mutating func append(
+    _ head: Span<UInt8>, _ tail: Span<UInt8>, for socket: DatagramSocket, to: Endpoint, source: IPAddress?
+  ) {
+    let start = used
+    copy(head)
+    copy(tail)
+    enter(from: start, for: socket, to: to, source: source)
+  }
+
+  private mutating func copy(_ piece: Span<UInt8>) {
+    precondition(hasRoom(for: piece.count), "the send pool is full")
+    unsafe piece.withUnsafeBufferPointer { piece in
       guard let start = piece.baseAddress else { return }
       unsafe (bytes + used).update(from: start, count: piece.count)
     }
+    used += piece.count
+  }
+
+  private mutating func enter(
+    from start: Int, for socket: DatagramSocket, to: Endpoint, source: IPAddress?
+  ) {
     let index = Int32(entries.count)
     entries.append(
-      Entry(offset: Int32(used), length: Int32(datagram.count), next: -1, to: to, source: source))
-    used += datagram.count
+      Entry(offset: Int32(start), length: Int32(used - start), next: -1, to: to, source: source))
     if socket.tail >= 0 { entries[Int(socket.tail)].next = index } else { socket.head = index }
     socket.tail = index
   }

@@ -274,6 +274,21 @@ package final class Reactor: World {
     sendPool.append(datagram, for: own, to: remote, source: source)
   }
 
+  package func send(
+    _ head: Span<UInt8>, _ tail: Span<UInt8>, on socket: SocketID, to remote: Endpoint,
+    from source: IPAddress?
+  ) {
+    guard case .datagram(let own) = sockets[socket.handle] else { return }
+    let length = head.count + tail.count
+    guard length <= 65_507, remote.port != 0 else {
+      own.statistics.unsent += 1
+      return
+    }
+    if !sendPool.hasRoom(for: length) { sendDatagrams() }
+    if own.head < 0 { dirtyDatagrams.append(socket.handle) }
+    sendPool.append(head, tail, for: own, to: remote, source: source)
+  }
+
   /// What passed through a datagram socket so far; nil if it is closed.
   package func statistics(of socket: SocketID) -> DatagramStatistics? {
     guard case .datagram(let own) = sockets[socket.handle] else { return nil }

@@ -23,6 +23,7 @@ final class FakeWorld: World {
 
   func localTime(at wall: WallTime, in zone: String) -> LocalTime? { nil }
   func makeRandom() -> Random { random.fork() }
+  func hostAddresses() -> [IPAddress] { [.loopbackV4] }
 
   func openDatagram(_ local: Endpoint, _ options: DatagramOptions) throws(NetworkFailure) -> SocketID {
     if occupied.contains(local.port) || open.values.contains(local) { throw .addressInUse }
