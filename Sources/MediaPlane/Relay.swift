@@ -22,7 +22,7 @@ extension MediaPlane {
       stream.figures.malformed += 1
       return
     }
-    guard let negotiated = stream.remote, stream.pinned == nil || header.ssrc == stream.pinnedSource else {
+    guard stream.isNegotiated, stream.pinned == nil || header.ssrc == stream.pinnedSource else {
       stream.figures.foreign += 1
       return
     }
@@ -38,7 +38,7 @@ extension MediaPlane {
     stream.reception.receive(sequence: header.sequence, timestamp: header.timestamp, at: now)
     stream.lastPacket = now
     if stream.isSilent { resume(stream) }
-    guard negotiated.direction.peerSends else {
+    guard stream.mayPeerSend else {
       stream.figures.held += 1
       return
     }
@@ -142,7 +142,7 @@ extension MediaPlane {
         sink.timeline.skip(from: stream.feeder, sequence: header.sequence)
         continue
       }
-      guard let payloadType = sink.remote?.telephoneEvent, sink.timeline.clockRate == 8000 else {
+      guard let payloadType = sink.telephoneEvent, sink.timeline.clockRate == 8000 else {
         sink.timeline.skip(from: stream.feeder, sequence: header.sequence)
         fate = .undeliverable
         continue
@@ -153,7 +153,7 @@ extension MediaPlane {
           from: stream.feeder, sequence: header.sequence, timestamp: header.timestamp, at: now)
       else { continue }
       let payload = event.bytes
-      send(payload.span, as: payloadType & 0x7F, stamp, marker: header.marker, sink, to: destination)
+      send(payload.span, as: payloadType, stamp, marker: header.marker, sink, to: destination)
     }
     if let key { tell(.key(stream.leg, key.character, fate)) }
   }
@@ -232,11 +232,11 @@ extension MediaPlane {
     case .rest(let ticks): stream.timeline.pass(ticks: ticks)
     case .event(let event, let isFirst):
       guard stream.isListening, let destination = stream.destination,
-        let payloadType = stream.remote?.telephoneEvent
+        let payloadType = stream.telephoneEvent
       else { break }
       let stamp = stream.timeline.generate(ticks: 0, at: now)
       let payload = event.bytes
-      send(payload.span, as: payloadType & 0x7F, stamp, marker: isFirst, stream, to: destination)
+      send(payload.span, as: payloadType, stamp, marker: isFirst, stream, to: destination)
     }
     if stream.keySender.isIdle { tell(.keysSent(stream.leg)) }
     return true

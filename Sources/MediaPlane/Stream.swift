@@ -71,6 +71,10 @@ final class Stream {
   var timeline: Timeline
   var destination: Endpoint?
   var isListening = false
+  /// What the path of a packet asks of `remote`, kept so that it is not copied there.
+  var isNegotiated = false
+  var mayPeerSend = false
+  var telephoneEvent: UInt8?
   var sentAtReport: UInt64 = 0
 
   // Our own sounds.
@@ -122,6 +126,9 @@ final class Stream {
 
   /// Where packets go now: to the pinned place, before that to the SDP's.
   func findDestination() {
+    isNegotiated = remote != nil
+    mayPeerSend = remote?.direction.peerSends ?? false
+    telephoneEvent = remote?.telephoneEvent.map { $0 & 0x7F }
     guard let remote, remote.rtp.port != 0, !remote.rtp.address.isUnspecified else {
       destination = nil
       isListening = false
