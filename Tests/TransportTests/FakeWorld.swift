@@ -16,6 +16,7 @@ final class FakeWorld: World {
   func open() -> SocketID { SocketID(sockets.insert(true)!) }
 
   func localTime(at wall: WallTime, in zone: String) -> LocalTime? { nil }
+  func hostAddresses() -> [IPAddress] { [] }
   func makeRandom() -> Random { Random(seed: 1) }
   func openDatagram(_ local: Endpoint, _ options: DatagramOptions) throws(NetworkFailure) -> SocketID {
     open()
