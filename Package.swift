@@ -109,7 +109,7 @@ let roomTests: [Target] = [
   tests("SIP", ["Wire", "Crypto", "SIP"], resources: [.copy("Torture")]),
   tests("Directory", ["Wire", "JSON", "Directory"]),
   tests("Transport", ["Wire", "Journal", "Crypto", "Transport", "Simulation"]),
-  tests("Store", ["Wire", "SIP", "Directory", "Store"]),
+  tests("Store", ["Wire", "SIP", "Directory", "Store", "Simulation"]),
   tests("MediaPlane", ["Wire", "RTP", "Codecs", "MediaPlane"]),
   tests("API", ["Wire", "JSON", "HTTP", "API"]),
   tests(
@@ -123,7 +123,7 @@ let roomTests: [Target] = [
 /// The simulated outside: never shipped.
 let simulation: [Target] = [
   .target(
-    name: "Simulation", dependencies: ["Wire"], path: "Tests/Simulation", swiftSettings: house)
+    name: "Simulation", dependencies: ["Wire", "CSQLite"], path: "Tests/Simulation", swiftSettings: house)
 ]
 
 /// Programs that only the tests and the benchmarks want: present when `VESTIBULE_PROGRAMS` is set.
