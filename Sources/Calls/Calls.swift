@@ -1,1 +1,369 @@
-import Wire
+// Calls: the back-to-back user agent. One incoming leg, a fork of outgoing legs, one bridge.
+//
+// Responsible for: what becomes of an admitted INVITE, from the plan to the record: who rings and when the next
+// step begins, the first answer and what the others are told, hold, late offers, keys, transfer, paging, the longest
+// talk, lost media, and which status the caller gets.
+// Assumes: the agent has authenticated whoever calls, answered 100, and keeps dialogs, transactions and session
+// timers; every session ends in exactly one of refused, cancelled, ended, and an answer that crosses a CANCEL is
+// hung up by the agent. The dialplan has decided who may call whom.
+// Somebody else's: bytes and sockets (SIP, MediaPlane), rights and schedules (Directory), doors (they listen to key
+// events), keeping records (Store).
+//
+// A `Call` is the state machine (its table stands in Call.swift), a `Leg` one device, a `Hunt` the plan under way
+// with its `Fork` of devices that ring at once. This class keeps them by session and by media leg, runs their
+// clocks, and is the only thing that others talk to.
+package import Directory
+package import SDP
+package import SIP
+package import Wire
+
+/// What a building may choose about calls.
+package struct CallsConfiguration: Sendable {
+  /// Sound of a ringing device before the answer.
+  package enum EarlyMedia: Sendable { case ignored, relayed }
+
+  /// Calls at once; emergency calls may exceed it by `emergencyReserve`.
+  package var limit: Int
+  package var emergencyReserve: Int
+  /// The longest a call may last where no station says less.
+  package var longestTalk: Interval
+  package var earlyMedia: EarlyMedia
+  /// What the media plane can turn into one another, in order of preference.
+  package var transcoding: [Format]
+
+  package init(
+    limit: Int = 200, emergencyReserve: Int = 8, longestTalk: Interval = .hours(4),
+    earlyMedia: EarlyMedia = .ignored, transcoding: [Format] = [.pcma, .pcmu, .g722]
+  ) {
+    self.limit = limit
+    self.emergencyReserve = emergencyReserve
+    self.longestTalk = longestTalk
+    self.earlyMedia = earlyMedia
+    self.transcoding = transcoding
+  }
+}
+
+/// How keys are sent to a station by an actuator.
+package enum KeyForm: Sendable, Equatable { case rfc4733, info }
+
+package final class Calls {
+  /// How often running calls are looked at for lost media.
+  static let mediaCheckEvery = Interval.seconds(5)
+  /// Media that never began from either end.
+  static let mediaAwaited = Interval.seconds(20)
+  /// Media that stopped.
+  static let mediaLostAfter = Interval.seconds(60)
+  /// Shorter calls are not judged for missing sound.
+  static let shortestJudged = Interval.seconds(3)
+  /// How long a dialled service is answered for.
+  static let confirmationLasts = Interval.seconds(2)
+  /// From the door's opening to the end of the call, where the station wants that.
+  static let hangUpAfterOpening = Interval.seconds(2)
+  /// Panels that answer a page by themselves do so at once.
+  static let pageAnswerWithin = Interval.seconds(10)
+  static let longestPage = Interval.seconds(60)
+
+  let configuration: CallsConfiguration
+  let signalling: any Signalling
+  let media: any Media
+  let dialplan: any Dialplan
+
+  /// False while the gateway drains or is in maintenance: new calls get 503.
+  package var admitsCalls = true
+
+  /// Running calls in the order they came.
+  private var running: [Call] = []
+  private var bySession: [SessionID: (leg: Leg, call: Call)] = [:]
+  private var byMedia: [MediaLegID: (leg: Leg, call: Call)] = [:]
+  private var events: [CallEvent] = []
+  private var taken = 0
+  private var wheel: Wheel
+  private var armed: [UInt64: (handle: Handle, deadline: Instant)] = [:]
+  private var lastNumber: UInt64 = 0
+
+  package init(
+    configuration: CallsConfiguration = CallsConfiguration(), signalling: any Signalling, media: any Media,
+    dialplan: any Dialplan, now: Instant
+  ) {
+    self.configuration = configuration
+    self.signalling = signalling
+    self.media = media
+    self.dialplan = dialplan
+    wheel = Wheel(now: now)
+  }
+
+  // MARK: From the agent
+
+  /// An admitted INVITE; 100 was sent.
+  package func invited(_ session: SessionID, _ invitation: Invitation, _ turn: inout Turn) {
+    let offer = SessionDescription(invitation.body)
+    if invitation.body != nil, offer == nil {
+      return signalling.refuse(session, status: 415, headers: [("Accept", "application/sdp")], &turn)
+    }
+    let decision = dialplan.decide(
+      invitation.caller, dialled: invitation.dialled, busyUnits: busyUnits(except: nil))
+    var limit = admitsCalls ? configuration.limit : 0
+    if case .call(let plan) = decision, plan.isEmergency {
+      limit = configuration.limit + configuration.emergencyReserve
+    }
+    let retry = [("Retry-After", "10")]
+    guard running.count < limit else {
+      return signalling.refuse(session, status: 503, headers: retry, &turn)
+    }
+    let hasPicture = offer.map { $0.firstPlain(.video) != nil } ?? false
+    guard let ports = media.open(video: hasPicture, facing: invitation.source) else {
+      return signalling.refuse(session, status: 503, headers: retry, &turn)
+    }
+    var legMedia = LegMedia(ports: ports, peerAddress: invitation.source, originID: turn.random.next() >> 2)
+    if let offer { legMedia.takeOffer(offer) }
+    let leg = Leg(
+      session: session, party: invitation.caller, unit: dialplan.unit(of: invitation.caller), contact: nil,
+      credential: invitation.credential, media: legMedia)
+    lastNumber += 1
+    let call = Call(
+      calls: self, number: lastNumber, id: CallID(turn.random.hex(bytes: 8)), invitation: invitation,
+      caller: leg, started: dialplan.wall)
+    running.append(call)
+    register(session: session, leg, call)
+    register(media: ports.id, leg, call)
+    if offer != nil, legMedia.offered(.audio) == nil {
+      call.finish(.failed, status: 488, reason: nil, &turn)
+    } else if let replaced = invitation.replaces {
+      if let (old, home) = find(replaced), home.replace(old, with: leg, in: call, &turn) {
+        arm(home)
+      } else {
+        call.finish(.refused, status: 481, reason: nil, &turn)
+      }
+    } else {
+      call.arrive(decision, &turn)
+    }
+    arm(call)
+  }
+
+  /// 18x of a device.
+  package func progressed(_ session: SessionID, status: Int, body: Body?, _ turn: inout Turn) {
+    with(session) { leg, call in call.progressed(leg, status: status, body: body, &turn) }
+  }
+
+  /// 2xx of a device. One that nobody waits for any more is hung up.
+  package func answered(_ session: SessionID, body: Body?, _ turn: inout Turn) {
+    guard bySession[session] != nil else {
+      return signalling.hangUp(session, reason: .completedElsewhere, &turn)
+    }
+    with(session) { leg, call in call.answered(leg, body: body, &turn) }
+  }
+
+  /// A final refusal of a device, or its silence (408, 503).
+  package func refused(_ session: SessionID, status: Int, _ turn: inout Turn) {
+    with(session) { leg, call in call.refused(leg, status: status, &turn) }
+  }
+
+  /// The caller gave up before the answer.
+  package func cancelled(_ session: SessionID, reason: Reason?, _ turn: inout Turn) {
+    with(session) { _, call in call.cancelled(reason, &turn) }
+  }
+
+  /// The ACK to our answer; `body` when it answers our offer.
+  package func confirmed(_ session: SessionID, body: Body?, _ turn: inout Turn) {
+    with(session) { leg, call in call.confirmed(leg, body: body, &turn) }
+  }
+
+  /// A new offer in mid-call; nil: the peer wants ours.
+  package func offered(_ session: SessionID, body: Body?, _ turn: inout Turn) {
+    guard bySession[session] != nil else { return signalling.refuseOffer(session, status: 488, &turn) }
+    with(session) { leg, call in call.offered(leg, body: body, &turn) }
+  }
+
+  package func offerAccepted(_ session: SessionID, body: Body?, _ turn: inout Turn) {
+    with(session) { leg, call in call.offerAccepted(leg, body: body, &turn) }
+  }
+
+  package func offerRefused(_ session: SessionID, _ turn: inout Turn) {
+    with(session) { leg, call in call.offerRefused(leg, &turn) }
+  }
+
+  /// INFO inside a session; it is replied to.
+  package func informed(
+    _ session: SessionID, _ transaction: TransactionID, _ body: Body, _ turn: inout Turn
+  ) {
+    guard bySession[session] != nil else { return signalling.reply(transaction, status: 481, &turn) }
+    with(session) { leg, call in call.informed(leg, transaction, body, &turn) }
+  }
+
+  /// REFER inside a session; it is replied to.
+  package func transferRequested(
+    _ session: SessionID, _ transaction: TransactionID, _ request: TransferRequest, _ turn: inout Turn
+  ) {
+    guard bySession[session] != nil else { return signalling.reply(transaction, status: 481, &turn) }
+    with(session) { leg, call in call.transferRequested(leg, transaction, request, &turn) }
+  }
+
+  package func ended(_ session: SessionID, _ ending: Ending, _ turn: inout Turn) {
+    with(session) { leg, call in call.ended(leg, ending, &turn) }
+  }
+
+  // MARK: From the media plane
+
+  /// A key came in RFC 4733.
+  package func keyReceived(_ digit: Character, on leg: MediaLegID, _ turn: inout Turn) {
+    guard let (leg, call) = byMedia[leg] else { return }
+    call.pressed(digit, by: leg, inBand: true, &turn)
+    arm(call)
+  }
+
+  // MARK: From the house
+
+  /// A device has just registered: while a fork that means its account still rings, it joins in.
+  package func registered(_ contact: Contact, of username: String, _ turn: inout Turn) {
+    for call in running where call.isHunting {
+      guard let fork = call.hunt?.fork, !fork.isOver,
+        let target = fork.step.targets.first(where: { $0.username == username }),
+        !fork.branches.contains(where: { $0.contact?.id == contact.id })
+      else { continue }
+      call.startBranch(target, contact, &turn)
+      arm(call)
+    }
+  }
+
+  /// Ends a call. False if there is none of that name.
+  package func hangUp(_ id: CallID, _ turn: inout Turn) -> Bool {
+    guard let call = running.first(where: { $0.id == id }) else { return false }
+    end(call, .operatorsWish, &turn)
+    return true
+  }
+
+  package func hangUpAll(_ turn: inout Turn) {
+    for call in running { end(call, .operatorsWish, &turn) }
+  }
+
+  /// Ends what an account, or one credential of it, takes part in; its ringing devices fall silent.
+  package func revoke(_ username: String, credential: UInt64?, _ turn: inout Turn) {
+    for call in running {
+      for leg in call.legs where leg.isLive && leg.party.username == username {
+        if let credential, leg.credential != credential { continue }
+        if leg.state == .talking || leg === call.caller {
+          end(call, .revoked, &turn)
+        } else {
+          signalling.cancel(leg.session, reason: .revoked, &turn)
+          call.lose(leg, .unreachable, 403, &turn)
+        }
+        if call.isOver { break }
+      }
+      arm(call)
+    }
+  }
+
+  private func end(_ call: Call, _ reason: Reason, _ turn: inout Turn) {
+    let end: CallEnd = call.talkingSince == nil ? .cancelled : .answered
+    call.finish(end, status: reason == .revoked ? 403 : 480, reason: reason, &turn)
+  }
+
+  /// The door has opened for a key of this call: both ends hear it, and the call ends soon if the station wants that.
+  package func doorOpened(in id: CallID, _ turn: inout Turn) {
+    play(.opened, in: id)
+    guard let call = running.first(where: { $0.id == id }), case .talking = call.state,
+      let leg = call.station, case .station(let name) = leg.party,
+      dialplan.station(name)?.hangupAfterOpen == true
+    else { return }
+    call.hangUpAt = turn.now + Calls.hangUpAfterOpening
+    arm(call)
+  }
+
+  /// The door stays shut, or nobody knows: both ends hear that.
+  package func doorRefused(in id: CallID) { play(.refused, in: id) }
+
+  private func play(_ tone: CallTone, in id: CallID) {
+    guard let call = running.first(where: { $0.id == id }), case .talking(let first, let second) = call.state
+    else { return }
+    media.play(tone, on: first.media.ports.id)
+    media.play(tone, on: second.media.ports.id)
+  }
+
+  /// Keys towards a station that talks, for an authorised actuator: the only way keys reach a station. In `call`, or
+  /// in whichever call it talks. False when it talks in none.
+  package func sendKeys(
+    _ digits: String, as form: KeyForm, to station: StationName, in id: CallID? = nil, _ turn: inout Turn
+  ) -> Bool {
+    for call in running where id == nil || call.id == id {
+      guard case .talking = call.state,
+        let leg = call.legs.first(where: { $0.party == .station(station) && $0.state == .talking })
+      else { continue }
+      switch form {
+      case .rfc4733:
+        guard leg.media.settled(.audio)?.telephoneEvent != nil else { return false }
+        media.sendKeys(digits, on: leg.media.ports.id)
+      case .info:
+        for digit in digits { signalling.info(leg.session, body: KeyBody.body(digit), &turn) }
+      }
+      return true
+    }
+    return false
+  }
+
+  /// The calls that run, oldest first.
+  package var live: [CallRecord] { running.map { $0.record() } }
+  package var count: Int { running.count }
+
+  /// Units with somebody in a conversation.
+  func busyUnits(except own: Call?) -> Set<UnitID> {
+    var units: Set<UnitID> = []
+    for call in running where call !== own {
+      for leg in call.legs where leg.state == .talking {
+        if let unit = leg.unit { units.insert(unit) }
+      }
+    }
+    return units
+  }
+
+  // MARK: Time and events
+
+  package var nextDeadline: Instant? { wheel.nextDeadline }
+
+  package func advance(_ turn: inout Turn) {
+    while let number = wheel.expired(by: turn.now) {
+      armed[number] = nil
+      guard let call = running.first(where: { $0.number == number }) else { continue }
+      call.advance(&turn)
+      arm(call)
+    }
+  }
+
+  package func next() -> CallEvent? {
+    guard taken < events.count else {
+      events.removeAll(keepingCapacity: true)
+      taken = 0
+      return nil
+    }
+    defer { taken += 1 }
+    return events[taken]
+  }
+
+  func emit(_ event: CallEvent) { events.append(event) }
+
+  // MARK: Tables
+
+  private func with(_ session: SessionID, _ body: (Leg, Call) -> Void) {
+    guard let (leg, call) = bySession[session] else { return }
+    body(leg, call)
+    arm(call)
+  }
+
+  /// Keeps the wheel to the earliest deadline of a call.
+  private func arm(_ call: Call) {
+    let wanted = call.isOver ? nil : call.nextDeadline
+    if armed[call.number]?.deadline == wanted { return }
+    if let old = armed.removeValue(forKey: call.number) { wheel.cancel(old.handle) }
+    if let wanted { armed[call.number] = (wheel.arm(wanted, token: call.number), wanted) }
+  }
+
+  func find(_ session: SessionID) -> (leg: Leg, call: Call)? { bySession[session] }
+  func register(session: SessionID, _ leg: Leg, _ call: Call) { bySession[session] = (leg, call) }
+  func register(media leg: MediaLegID, _ owner: Leg, _ call: Call) { byMedia[leg] = (owner, call) }
+  func forget(session: SessionID) { bySession[session] = nil }
+  func forget(media leg: MediaLegID) { byMedia[leg] = nil }
+
+  func remove(_ call: Call) {
+    running.removeAll { $0 === call }
+    if let old = armed.removeValue(forKey: call.number) { wheel.cancel(old.handle) }
+  }
+}

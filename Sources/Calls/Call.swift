@@ -1,0 +1,505 @@
+internal import Directory
+internal import SDP
+internal import SIP
+internal import Wire
+
+// A call: the caller's leg, a hunt for somebody who answers, and then two legs that talk.
+//
+// | state        | what is true                                   | event                      | becomes |
+// | ------------ | ---------------------------------------------- | -------------------------- | ------- |
+// | arriving     | the INVITE was admitted, nothing decided       | refused by the plan        | over |
+// |              |                                                | a plan, with somebody there| ringing, paging |
+// |              |                                                | *78, *79                   | confirming |
+// | ringing      | a fork rings; the caller has no answer         | 200 of a device            | talking; answering if the caller gave no offer |
+// |              |                                                | step over                  | ringing (next step), over |
+// |              |                                                | CANCEL, 603 by rule        | over |
+// | answering    | the caller has our offer in a 200              | ACK with an answer         | talking |
+// |              |                                                | ACK without, BYE           | over |
+// | talking      | two legs are bridged                           | BYE, timers, lost media    | over |
+// |              |                                                | blind REFER                | transferring |
+// |              |                                                | attended REFER, Replaces   | talking, with another leg |
+// | transferring | one leg stays, a fork rings on its behalf      | 200 of a device            | talking |
+// |              |                                                | nobody answers             | talking again, over if who asked is gone |
+// | paging       | panels that answered hear the caller           | BYE, timers, nobody left   | over |
+// | confirming   | the caller is answered and hears a tone        | a moment later             | over |
+// | over         | every leg is released, the record is out       | –                          | – |
+final class Call {
+  enum State {
+    case arriving
+    case ringing
+    case answering(Leg)
+    case talking(Leg, Leg)
+    case transferring(stays: Leg, leaves: Leg?)
+    case paging
+    case confirming
+    case over
+  }
+
+  unowned let calls: Calls
+  let number: UInt64
+  let id: CallID
+  let invitation: Invitation
+  let caller: Leg
+  var state = State.arriving
+  var hunt: Hunt?
+  var unit: UnitID?
+  /// Every leg there ever was, the caller first.
+  var legs: [Leg]
+  /// Whether the caller has had a final answer to its INVITE.
+  var isCallerAnswered = false
+  let started: WallTime
+  var answeredAt: WallTime?
+  var talkingSince: Instant?
+  var answeredBy: String?
+  private var hasRung = false
+
+  // Deadlines; the earliest is armed.
+  var stepEnds: Instant?
+  var talkEnds: Instant?
+  var mediaCheck: Instant?
+  var hangUpAt: Instant?
+
+  init(calls: Calls, number: UInt64, id: CallID, invitation: Invitation, caller: Leg, started: WallTime) {
+    self.calls = calls
+    self.number = number
+    self.id = id
+    self.invitation = invitation
+    self.caller = caller
+    self.started = started
+    unit = nil
+    legs = [caller]
+  }
+
+  var isOver: Bool { if case .over = state { true } else { false } }
+
+  /// The leg on whose behalf devices are rung.
+  var near: Leg {
+    if case .transferring(let stays, _) = state { stays } else { caller }
+  }
+
+  /// The station of this call, calling or called.
+  var station: Leg? { legs.first { $0.isStation && $0.isLive } }
+
+  /// The leg at the other end of a conversation.
+  func other(_ leg: Leg) -> Leg? {
+    switch state {
+    case .talking(let first, let second): leg === first ? second : leg === second ? first : nil
+    case .transferring(let stays, let leaves?): leg === stays ? leaves : leg === leaves ? stays : nil
+    case .answering(let far): leg === far ? caller : far
+    case .arriving, .ringing, .transferring, .paging, .confirming, .over: nil
+    }
+  }
+
+  // MARK: Arrival
+
+  /// Decides what becomes of the INVITE. Media for the caller is reserved already.
+  func arrive(_ decision: CallDecision, _ turn: inout Turn) {
+    switch decision {
+    case .refuse(let refusal):
+      finish(refusal.end, status: refusal.status, reason: nil, &turn)
+    case .doNotDisturb(let account, let on):
+      confirm(account, on, &turn)
+    case .call(let plan):
+      unit = plan.unit
+      hunt = Hunt(plan: plan)
+      if plan.isPage {
+        page(&turn)
+      } else {
+        state = .ringing
+        nextStep(&turn)
+      }
+    }
+  }
+
+  /// `*78` and `*79`: answered with a short tone, so that whoever dialled hears that it worked.
+  private func confirm(_ account: AccountName, _ on: Bool, _ turn: inout Turn) {
+    guard let body = answerBody(for: caller, facing: nil) else {
+      return finish(.failed, status: 488, reason: nil, &turn)
+    }
+    calls.emit(.doNotDisturb(account, on: on))
+    if caller.media.remote == nil { caller.exchange = .acknowledging }
+    answerCaller(body, &turn)
+    applyStreams(of: caller)
+    calls.media.play(.opened, on: caller.media.ports.id)
+    state = .confirming
+    hangUpAt = turn.now + Calls.confirmationLasts
+  }
+
+  // MARK: Ringing
+
+  /// Rings the next step with anybody to reach; after the last one, gives up.
+  func nextStep(_ turn: inout Turn) {
+    while let step = hunt?.nextStep() {
+      hunt?.fork = Fork(step: step, deadline: turn.now + step.timeout)
+      stepEnds = turn.now + step.timeout
+      for target in step.targets {
+        let contacts = calls.dialplan.contacts(of: target)
+        if contacts.isEmpty { hunt?.tally.count(.unreachable, rang: false) }
+        for contact in contacts { startBranch(target, contact, &turn) }
+      }
+      if let fork = hunt?.fork, !fork.isOver { return }
+    }
+    stepEnds = nil
+    giveUp(&turn)
+  }
+
+  /// Rings one device as part of the fork.
+  func startBranch(_ target: CallTarget, _ contact: Contact, _ turn: inout Turn) {
+    let near = near
+    let video = near.media.offered(.video) != nil
+    guard let ports = calls.media.open(video: video, facing: contact.address) else {
+      hunt?.tally.countFailure()
+      return
+    }
+    let party: Caller =
+      switch target.callee {
+      case .account(let name): .account(name)
+      case .station(let name): .station(name)
+      }
+    let leg = Leg(
+      session: SessionID(.none), party: party, unit: target.unit, contact: contact,
+      credential: contact.credential,
+      media: LegMedia(ports: ports, peerAddress: contact.address, originID: turn.random.next() >> 2))
+    legs.append(leg)
+    hunt?.fork?.branches.append(leg)
+    calls.register(media: ports.id, leg, self)
+    if !invite(leg, contact, offerBody(to: leg, onBehalfOf: near), &turn) {
+      over(leg, .unreachable, 503)
+      hunt?.tally.countFailure()
+    }
+  }
+
+  /// False when the agent has no room for one more session.
+  private func invite(_ leg: Leg, _ contact: Contact, _ body: Body, _ turn: inout Turn) -> Bool {
+    let near = near
+    var headers: [(String, String)] = []
+    if hunt?.plan.isPage == true {
+      headers = [
+        ("Call-Info", "<sip:\(near.party.username)>;answer-after=0"),
+        ("Alert-Info", "<http://localhost>;info=alert-autoanswer"),
+      ]
+    }
+    let from = Party(
+      username: near.party.username, display: calls.dialplan.displayName(of: near.party))
+    leg.session = calls.signalling.invite(
+      LegInvitation(
+        from: from, to: leg.party.username, destination: contact.destination, headers: headers, body: body),
+      &turn)
+    guard leg.session != SessionID(.none) else { return false }
+    calls.register(session: leg.session, leg, self)
+    return true
+  }
+
+  /// 18x of a device.
+  func progressed(_ leg: Leg, status: Int, body: Body?, _ turn: inout Turn) {
+    guard leg.isLive, leg.state != .talking else { return }
+    leg.ring(status)
+    switch state {
+    case .ringing:
+      if early(leg, body, &turn) { return }
+      if !hasRung {
+        hasRung = true
+        calls.signalling.ring(caller.session, status: 180, body: nil, &turn)
+        caller.ring(180)
+        calls.emit(.ringing(record()))
+      }
+    case .transferring(_, let leaves?):
+      if !hasRung {
+        hasRung = true
+        calls.signalling.notifyTransfer(leaves.session, status: 180, &turn)
+      }
+    case .arriving, .answering, .talking, .transferring, .paging, .confirming, .over: break
+    }
+  }
+
+  /// Early media, where the building wants it: the only device of a fork has described its sound already. Never
+  /// towards a station, which would take it for the answer.
+  private func early(_ leg: Leg, _ body: Body?, _ turn: inout Turn) -> Bool {
+    guard calls.configuration.earlyMedia == .relayed, !caller.isStation, hunt?.fork?.branches.count == 1,
+      caller.media.remote != nil, let description = SessionDescription(body), leg.media.settle(description),
+      let answer = answerBody(for: caller, facing: leg)
+    else { return false }
+    connect(caller, leg)
+    calls.signalling.ring(caller.session, status: 183, body: answer, &turn)
+    caller.ring(183)
+    if !hasRung {
+      hasRung = true
+      calls.emit(.ringing(record()))
+    }
+    return true
+  }
+
+  /// A final refusal of a device, or its silence.
+  func refused(_ leg: Leg, status: Int, _ turn: inout Turn) {
+    guard leg.isLive else { return }
+    guard leg !== caller else {
+      // The agent gave the caller's INVITE up.
+      over(leg, .unreachable, status)
+      return finish(.failed, status: status, reason: .peerLost, &turn)
+    }
+    switch Verdict(status: status) {
+    case .mismatch:
+      if retry(leg, &turn) { return }
+      lose(leg, .mismatch, status, &turn)
+    case .busy: lose(leg, .busy, status, &turn)
+    case .unreachable: lose(leg, .unreachable, status, &turn)
+    case .declined:
+      if hunt?.fork?.step.declineEnds == true, isHunting {
+        over(leg, .declined, status)
+        hunt?.tally.count(.declined, rang: true)
+        for branch in hunt?.fork?.live ?? [] { release(branch, .cancelled, .declined, &turn) }
+        stepEnds = nil
+        giveUp(&turn, with: (603, .declined))
+      } else {
+        lose(leg, .declined, status, &turn)
+      }
+    }
+  }
+
+  /// Asks once more with PCMA alone, if the near leg's sound can be brought to it.
+  private func retry(_ leg: Leg, _ turn: inout Turn) -> Bool {
+    guard let contact = leg.contact, !leg.hasRetried, isHunting || isPaging else { return false }
+    let formats = nearFormats
+    guard
+      formats.isEmpty
+        || formats.contains(where: { one in
+          calls.configuration.transcoding.contains { $0.isSameEncoding(as: one) }
+        })
+    else { return false }
+    leg.hasRetried = true
+    calls.forget(session: leg.session)
+    leg.media.withdrawOffer()
+    let direction: Direction = isPaging ? .sendonly : .sendrecv
+    return invite(leg, contact, leg.media.offer(audio: [.pcma, .telephoneEvent(101)], direction), &turn)
+  }
+
+  /// One device is out. The step ends when it was the last.
+  func lose(_ leg: Leg, _ end: LegEnd, _ code: Int, _ turn: inout Turn) {
+    over(leg, end, code)
+    hunt?.tally.count(end, rang: leg.hasRung)
+    if case .paging = state { return pageLost(&turn) }
+    guard isHunting, let fork = hunt?.fork, fork.isOver else { return }
+    nextStep(&turn)
+  }
+
+  var isHunting: Bool {
+    switch state {
+    case .ringing, .transferring: true
+    case .arriving, .answering, .talking, .paging, .confirming, .over: false
+    }
+  }
+  private var isPaging: Bool { if case .paging = state { true } else { false } }
+
+  /// Nobody took the call.
+  private func giveUp(_ turn: inout Turn, with verdict: (status: Int, end: CallEnd)? = nil) {
+    let (status, end) = verdict ?? hunt?.tally.verdict ?? (480, .unreachable)
+    if case .transferring(let stays, let leaves) = state {
+      transferFailed(stays, leaves, status: status, &turn)
+    } else {
+      finish(end, status: status, reason: end == .declined ? .declined : .missed, &turn)
+    }
+  }
+
+  /// 200 of a device: the first wins.
+  func answered(_ leg: Leg, body: Body?, _ turn: inout Turn) {
+    guard leg.isLive, leg.state != .talking else { return }
+    if case .paging = state { return pageAnswered(leg, body, &turn) }
+    guard isHunting else { return }
+    guard let description = SessionDescription(body), leg.media.settle(description) else {
+      calls.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
+      return lose(leg, .mismatch, 488, &turn)
+    }
+    leg.talk(now: turn.now)
+    for branch in hunt?.fork?.live ?? [] where branch !== leg {
+      release(branch, .cancelled, .completedElsewhere, &turn)
+    }
+    stepEnds = nil
+    if case .transferring(let stays, let leaves) = state {
+      return transferAnswered(stays, leaves, by: leg, &turn)
+    }
+    guard let answer = answerBody(for: caller, facing: leg) else {
+      return finish(.failed, status: 488, reason: .notAcceptable, &turn)
+    }
+    answeredAt = calls.dialplan.wall
+    answeredBy = leg.party.username
+    let isLate = caller.media.remote == nil
+    answerCaller(answer, &turn)
+    if isLate {
+      caller.exchange = .acknowledging
+      state = .answering(leg)
+    } else {
+      state = .talking(caller, leg)
+      connect(caller, leg)
+    }
+    beginTalk(&turn)
+    calls.emit(.answered(record()))
+  }
+
+  func answerCaller(_ body: Body, _ turn: inout Turn) {
+    isCallerAnswered = true
+    caller.talk(now: turn.now)
+    calls.signalling.answer(caller.session, body: body, &turn)
+  }
+
+  /// Starts the clocks of a conversation.
+  func beginTalk(_ turn: inout Turn) {
+    talkingSince = turn.now
+    mediaCheck = turn.now + Calls.mediaCheckEvery
+    var longest = calls.configuration.longestTalk
+    if let station, case .station(let name) = station.party, let settings = calls.dialplan.station(name) {
+      longest = min(longest, settings.maxTalk)
+    }
+    talkEnds = turn.now + longest
+  }
+
+  /// The caller gave up.
+  func cancelled(_ reason: Reason?, _ turn: inout Turn) {
+    over(caller, .cancelled, 487)
+    finish(.cancelled, status: 487, reason: reason ?? .missed, &turn)
+  }
+
+  // MARK: Time
+
+  var nextDeadline: Instant? { [stepEnds, talkEnds, mediaCheck, hangUpAt].compactMap { $0 }.min() }
+
+  func advance(_ turn: inout Turn) {
+    if let at = stepEnds, at <= turn.now {
+      stepEnds = nil
+      stepTimedOut(&turn)
+    }
+    if let at = hangUpAt, at <= turn.now, !isOver {
+      hangUpAt = nil
+      finish(.answered, status: 480, reason: .doorOpened, &turn)
+    }
+    if let at = talkEnds, at <= turn.now, !isOver {
+      talkEnds = nil
+      finish(.answered, status: 480, reason: .talkedTooLong, &turn)
+    }
+    if let at = mediaCheck, at <= turn.now, !isOver {
+      mediaCheck = turn.now + Calls.mediaCheckEvery
+      checkMedia(&turn)
+    }
+  }
+
+  private func stepTimedOut(_ turn: inout Turn) {
+    let waiting = hunt?.fork?.live.filter { $0.state != .talking } ?? []
+    for branch in waiting {
+      release(branch, .noanswer, .missed, &turn)
+      hunt?.tally.count(.noanswer, rang: true)
+    }
+    if case .paging = state { return pageLost(&turn) }
+    if isHunting { nextStep(&turn) }
+  }
+
+  // MARK: The end
+
+  /// The session of a leg is gone, by the peer's doing or its silence.
+  func ended(_ leg: Leg, _ ending: Ending, _ turn: inout Turn) {
+    guard leg.isLive else { return }
+    let wasTalking = leg.state == .talking
+    let reason = Reason.relaying(ending)
+    over(leg, wasTalking ? .answered : .unreachable, nil)
+    switch state {
+    case .over: break
+    case .paging:
+      if leg === caller { finish(.answered, status: 487, reason: reason, &turn) } else { pageLost(&turn) }
+    case .transferring(let stays, let leaves) where leg === leaves:
+      // Who asked for the transfer need not wait for it.
+      state = .transferring(stays: stays, leaves: nil)
+      calls.media.unbridge(stays.media.ports.id)
+    case .ringing, .transferring:
+      if leg === near {
+        finish(isCallerAnswered ? .answered : .failed, status: 487, reason: reason ?? .missed, &turn)
+      } else {
+        hunt?.tally.count(.unreachable, rang: leg.hasRung)
+        if let fork = hunt?.fork, fork.isOver { nextStep(&turn) }
+      }
+    case .arriving, .answering, .talking, .confirming:
+      finish(isCallerAnswered ? .answered : .failed, status: 487, reason: reason, &turn)
+    }
+  }
+
+  /// Ends everything: refuses, cancels or hangs up each leg that is left, gives the media back, tells the record.
+  func finish(_ end: CallEnd, status: Int, reason: Reason?, _ turn: inout Turn) {
+    guard !isOver else { return }
+    let hadAnswer = talkingSince
+    state = .over
+    for leg in legs where leg.isLive {
+      if leg === caller, !isCallerAnswered {
+        let headers = status == 503 ? [("Retry-After", "10")] : []
+        calls.signalling.refuse(leg.session, status: status, headers: headers, &turn)
+        over(leg, end.ofCaller, status)
+      } else {
+        release(leg, .cancelled, reason, &turn)
+      }
+    }
+    var record = record()
+    record.ended = calls.dialplan.wall
+    record.end = end
+    if let hadAnswer, turn.now - hadAnswer >= Calls.shortestJudged {
+      let talked = record.legs.filter { $0.state == .answered }
+      let mute = talked.filter { $0.counts.packetsIn == 0 }
+      record.isSilent = talked.count >= 2 && mute.count == talked.count
+      record.isOneWay = !record.isSilent && !mute.isEmpty && hunt?.plan.isPage != true
+    }
+    calls.emit(.ended(record))
+    calls.remove(self)
+  }
+
+  /// Takes one leg down in the way its state asks for.
+  func release(_ leg: Leg, _ end: LegEnd, _ reason: Reason?, _ turn: inout Turn) {
+    if leg.state == .talking {
+      calls.signalling.hangUp(leg.session, reason: reason, &turn)
+      over(leg, .answered, nil)
+    } else {
+      calls.signalling.cancel(leg.session, reason: reason, &turn)
+      over(leg, end, 487)
+    }
+  }
+
+  /// Forgets a leg whose session is gone or going.
+  func over(_ leg: Leg, _ end: LegEnd, _ code: Int?) {
+    calls.forget(session: leg.session)
+    calls.forget(media: leg.media.ports.id)
+    leg.finish(end, code: code, counts: calls.media.close(leg.media.ports.id))
+  }
+
+  /// The call as it stands.
+  func record() -> CallRecord {
+    var stationName: StationName?
+    for leg in legs { if case .station(let name) = leg.party, stationName == nil { stationName = name } }
+    return CallRecord(
+      id: id, from: invitation.caller.username, target: invitation.dialled, unit: unit,
+      station: stationName, started: started, answered: answeredAt, answeredBy: answeredBy, ended: nil,
+      end: nil,
+      legs: legs.map { $0.record(counts: $0.isLive ? calls.media.counts($0.media.ports.id) : nil) },
+      isOneWay: false, isSilent: false, callID: invitation.callID)
+  }
+
+  /// A further round of ringing inside the same call tells anew that it rings.
+  func ringAnew() { hasRung = false }
+}
+
+extension CallRefusal {
+  var end: CallEnd {
+    switch self {
+    case .unknown, .emergencyWithoutTarget, .notAllowed: .refused
+    case .doNotDisturb, .nobody: .unreachable
+    case .busy: .busy
+    }
+  }
+}
+
+extension CallEnd {
+  /// What the caller's own leg became when the call ended so before an answer.
+  fileprivate var ofCaller: LegEnd {
+    switch self {
+    case .answered: .answered
+    case .noanswer: .noanswer
+    case .busy: .busy
+    case .declined: .declined
+    case .cancelled: .cancelled
+    case .unreachable, .refused, .failed: .unreachable
+    }
+  }
+}

@@ -1,0 +1,89 @@
+internal import Directory
+internal import SDP
+internal import SIP
+internal import Wire
+
+/// One leg of a call: a session with one device, its media and what became of it.
+final class Leg {
+  /// What we owe or expect in offers and answers. First INVITEs are the call's matter, not this.
+  enum Exchange: Equatable {
+    case idle
+    /// Our offer is out. When its answer comes, `answers` waits for it, if there is one.
+    case offered
+    /// The peer's offer waits until the other leg has answered ours.
+    case asked
+    /// We gave our offer in a 200; the answer comes with the ACK.
+    case acknowledging
+  }
+
+  var session: SessionID
+  let party: Caller
+  let unit: UnitID?
+  let contact: Contact?
+  let credential: UInt64?
+  var media: LegMedia
+  /// What it is now; anything after `talking` is the end.
+  private(set) var state: LegEnd = .calling
+  private(set) var code = 0
+  private(set) var hasRung = false
+  /// The one further try after a refusal for media's sake.
+  var hasRetried = false
+  var exchange = Exchange.idle
+  /// The encoding that was settled, kept for the record.
+  var codec: String?
+  private(set) var counts = StreamCounts()
+  /// When media last came from the peer, or was last expected to begin.
+  var heardAt = Instant(nanoseconds: 0)
+  var heardPackets = 0
+
+  init(
+    session: SessionID, party: Caller, unit: UnitID?, contact: Contact?, credential: UInt64?, media: LegMedia
+  ) {
+    self.session = session
+    self.party = party
+    self.unit = unit
+    self.contact = contact
+    self.credential = credential
+    self.media = media
+  }
+
+  var isStation: Bool {
+    if case .station = party { true } else { false }
+  }
+
+  /// True while the session may still do something.
+  var isLive: Bool {
+    switch state {
+    case .calling, .ringing, .talking: true
+    case .answered, .noanswer, .busy, .declined, .unreachable, .cancelled, .mismatch: false
+    }
+  }
+
+  /// calling → ringing.
+  func ring(_ status: Int) {
+    hasRung = true
+    code = status
+    if state == .calling { state = .ringing }
+  }
+
+  /// calling, ringing → talking.
+  func talk(now: Instant) {
+    precondition(state == .calling || state == .ringing, "only a leg that is being called can answer")
+    state = .talking
+    code = 200
+    heardAt = now
+  }
+
+  /// Any live state → over.
+  func finish(_ end: LegEnd, code: Int?, counts: StreamCounts) {
+    precondition(isLive, "a leg ends once")
+    state = end
+    if let code { self.code = code }
+    self.counts = counts
+  }
+
+  func record(counts current: StreamCounts? = nil) -> LegRecord {
+    LegRecord(
+      account: party.username, state: state, code: code, codec: codec, counts: current ?? counts)
+  }
+}
