@@ -327,6 +327,9 @@ package final class MediaPlane {
     }
   }
 
+  /// Whether `next` has something to tell.
+  package var hasEvents: Bool { eventsTaken < events.count }
+
   /// What happened; nil when all is told.
   package func next() -> MediaEvent? {
     guard eventsTaken < events.count else {

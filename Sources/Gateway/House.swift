@@ -1,0 +1,220 @@
+internal import Calls
+internal import Crypto
+internal import Devices
+internal import Directory
+internal import Doors
+internal import Journal
+internal import MediaPlane
+internal import SIP
+internal import Store
+internal import Transport
+internal import Wire
+
+/// The rooms of a serving gateway, furnished from what was stored, and the turn they share.
+final class House {
+  unowned let gateway: Gateway
+  let world: any World
+  let book: AccountBook
+  let gate: Gate
+  let agent: Agent
+  var registrar: Registrar
+  let plane: MediaPlane
+  let calls: Calls
+  let dialplan: HouseDialplan
+  let doors: Doorkeeper
+  let porter: Porter
+  let fetcher: DeviceFetcher
+  var operations: HouseOperations?
+  let tallies: Tallies
+
+  var nextCredential: UInt64
+  var auditTail: Store.AuditTail
+  /// Device passwords, open.
+  var passwords: [DeviceID: Secret] = [:]
+  /// Pings under way: which binding, since when.
+  var pings: [TransactionID: (binding: UInt64, sent: Instant)] = [:]
+  /// Waits for the next round of this turn: what a completion in the middle of it asked for.
+  var deferred: [(inout Turn) -> Void] = []
+  /// Asks for the command line's `open`, by command.
+  var openings: [CommandID: (DoorResult) -> Void] = [:]
+  /// Test calls asked for by `vestibule ring`.
+  var rings: [RingCall] = []
+  private var wheel: Wheel
+
+  init(gateway: Gateway, stored: StoredState) {
+    self.gateway = gateway
+    let world = gateway.world
+    self.world = world
+    let configuration = gateway.configuration
+    let building = stored.directory ?? gateway.setting.demo ?? Building()
+    book = AccountBook(building: building, realm: configuration.gateway.domain)
+    gate = Gate(
+      book: book, world: world, log: gateway.log, processID: gateway.setting.processID,
+      names: [configuration.gateway.domain] + configuration.gateway.aliases)
+    agent = Agent(
+      configuration: AgentConfiguration(
+        domain: configuration.gateway.domain, locals: [], userAgent: "Vestibule/\(gateway.setting.version)"),
+      gate: gate, now: world.now)
+    registrar = Registrar(now: world.now)
+    plane = MediaPlane(world: world, ports: configuration.media.ports)
+    let links = Links()
+    dialplan = HouseDialplan(book: book, world: world) { [links] in links.house?.registrar.bindings(of: $0) ?? [] }
+    let addresses =
+      configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
+    calls = Calls(
+      signalling: AgentSignalling(agent: agent, domain: configuration.gateway.domain),
+      media: PlaneMedia(plane: plane, addresses: addresses), dialplan: dialplan, now: world.now)
+    fetcher = DeviceFetcher(world: world, streams: gateway.streams)
+    porter = Porter(book: book, calls: calls)
+    tallies = Tallies(gateway.counters)
+    nextCredential = stored.nextCredential
+    auditTail = stored.auditTail
+    wheel = Wheel(now: world.now)
+    for row in stored.passwords {
+      if let open = gateway.wrap.open(row.sealed, label: row.label) { passwords[row.device] = Secret(open) }
+    }
+    porter.passwords = passwords
+    doors = Doorkeeper(
+      authority: porter, lines: gateway.lines, keys: porter, fetcher: fetcher, memory: DoorMemory(),
+      random: world.makeRandom(), at: Moment(now: world.now, wall: world.wall, local: dialplan.localTime))
+    links.house = self
+    porter.withTurn = { [weak gateway] body in gateway?.soon(body) }
+    fetcher.whenDone = { [weak self] ticket, outcome in
+      guard let self else { return }
+      self.gateway.soon { [weak self] _ in
+        guard let self else { return }
+        self.doors.fetched(ticket, outcome, at: self.moment)
+      }
+    }
+    gate.onBan = { [weak self] ban in self?.banned(ban) }
+    gate.onProof = { [weak self] username, credential in self?.proved(username, credential) }
+  }
+
+  /// Breaks the circle between the dialplan and the registrar that belongs to the house.
+  private final class Links {
+    weak var house: House?
+  }
+
+  var moment: Moment { Moment(now: world.now, wall: world.wall, local: dialplan.localTime) }
+
+  /// Takes up what was stored: credentials, bindings, bans, wishes for quiet.
+  func load(_ stored: StoredState, _ turn: inout Turn) {
+    var unreadable = 0
+    for row in stored.credentials {
+      guard let digests = Sealed.open(row, with: gateway.wrap) else {
+        unreadable += 1
+        continue
+      }
+      book.add(
+        AccountBook.StoredCredential(digests: digests, created: row.created, lastUsed: row.lastUsed),
+        to: row.username)
+    }
+    if unreadable > 0 {
+      gateway.problems.append("\(unreadable) credentials were made under another device key; enrol anew")
+      gateway.log.write(
+        .error, "credentials.unreadable",
+        "\(unreadable) credentials were wrapped with another device key: put that key back, or enrol anew")
+    }
+    registrar.load(
+      stored.bindings.compactMap(Keeper.binding), now: turn.now, wall: world.wall, random: &turn.random)
+    gate.bans.load(
+      stored.bans.map {
+        Bans.Ban(
+          subject: Bans.Subject($0.address, account: $0.account), since: $0.since,
+          remaining: $0.until - $0.since, failures: $0.failures)
+      }, now: turn.now)
+    for name in stored.quietAccounts { book.setQuiet(true, account: name) }
+    for unit in stored.quietUnits { book.setQuiet(true, unit: unit) }
+  }
+
+  // MARK: The turn
+
+  /// Carries what the rooms tell to whom it concerns, until nobody has anything to tell.
+  func carry(_ turn: inout Turn) {
+    var rounds = 0
+    var isQuiet = false
+    while !isQuiet {
+      isQuiet = true
+      rounds += 1
+      precondition(rounds < 100_000, "the rooms of this house never fall silent")
+      while let event = agent.next() {
+        isQuiet = false
+        route(event, &turn)
+      }
+      while let event = plane.next() {
+        isQuiet = false
+        route(event, &turn)
+      }
+      while let event = calls.next() {
+        isQuiet = false
+        route(event, &turn)
+      }
+      while let event = registrar.next() {
+        isQuiet = false
+        route(event, &turn)
+      }
+      while let event = doors.next() {
+        isQuiet = false
+        route(event, &turn)
+      }
+      if !deferred.isEmpty {
+        isQuiet = false
+        let bodies = deferred
+        deferred = []
+        for body in bodies { body(&turn) }
+      }
+    }
+  }
+
+  /// Whether something came outside a turn: media, mostly.
+  var hasNews: Bool { plane.hasEvents || !deferred.isEmpty }
+
+  func advance(_ turn: inout Turn) {
+    agent.advance(&turn)
+    calls.advance(&turn)
+    plane.advance()
+    registrar.advance(now: turn.now)
+    if let due = doors.nextDeadline, due <= turn.now { doors.advance(at: moment) }
+    expireRings(turn.now)
+  }
+
+  var nextDeadline: Instant? {
+    var first: Instant?
+    for deadline in [
+      agent.nextDeadline, calls.nextDeadline, plane.nextDeadline, registrar.nextDeadline,
+      doors.nextDeadline, fetcher.nextDeadline,
+    ] {
+      guard let deadline else { continue }
+      first = first.map { min($0, deadline) } ?? deadline
+    }
+    return first
+  }
+}
+
+/// The numbers a gateway keeps of itself.
+final class Tallies {
+  let calls: Counter
+  let answered: Counter
+  let oneWay: Counter
+  let silent: Counter
+  let doorsOpened: Counter
+  let doorsRefused: Counter
+  let doorsUnknown: Counter
+  let registrations: Counter
+  let bans: Counter
+
+  init(_ counters: Counters) {
+    func count(_ name: String, _ help: String) -> Counter {
+      counters.make("vestibule_\(name)_total", help: help)
+    }
+    calls = count("calls", "Calls that came in.")
+    answered = count("calls_answered", "Calls that somebody answered.")
+    oneWay = count("one_way_sessions", "Answered calls in which sound came from one side only.")
+    silent = count("zero_packet_sessions", "Answered calls without a single packet of sound.")
+    doorsOpened = count("door_opened", "Openings of doors.")
+    doorsRefused = count("door_refused", "Openings refused.")
+    doorsUnknown = count("door_unknown", "Openings of unknown outcome.")
+    registrations = count("registrations", "Contacts that registered, renewals not counted.")
+    bans = count("bans", "Bans set.")
+  }
+}
