@@ -31,7 +31,9 @@ extension Agent {
     session.reliableSequence = UInt32(turn.random.below(1 << 30))
     session.remoteBody = Body(of: request)
     merges[MergeKey(callID: request.callID, fromTag: dialog.remoteTag, cseq: request.cseq.number)] = handle
-    start(.limit, handle, session, after: configuration.ringLimit, turn)
+    // An `Expires` of the caller is honoured with 487 (§13.3.1).
+    let patience = request.expires.map { Interval.seconds(Int64(max(1, $0))) } ?? configuration.ringLimit
+    start(.limit, handle, session, after: min(patience, configuration.ringLimit), turn)
     respond(server, status: 100, tag: "", &turn)
     report(.invited(SessionID(handle), request, flow, identity))
   }

@@ -136,6 +136,8 @@ extension Agent {
     if repeatAcknowledgement(client, tag, &turn) { return }
     var place = session.place(of: tag)
     if place == nil {
+      // Twice the early forks: a hostile peer may make up tags for as long as the transaction lasts.
+      guard session.dialogs.count < 2 * configuration.forkLimit else { return }
       guard let dialog = Dialog(callerOf: response, on: flow, fallback: target(of: session)) else {
         return useless(handle, session, on: flow)
       }

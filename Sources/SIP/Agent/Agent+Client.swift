@@ -218,6 +218,11 @@ extension Agent {
       _ = clients.read(handle) { wheel.cancel($0.retransmission) }
     }
     if step.stopsWaiting || step.endAfter != nil { _ = clients.read(handle) { wheel.cancel($0.end) } }
+    // A first INVITE may ring for as long as its session lets it; a later one is answered by a machine.
+    if step.stopsWaiting, clients.read(handle, { $0.owner.isSessionChange }) ?? false {
+      let timer = arm(.clientEnd, handle, after: configuration.timers.patience, turn)
+      clients.update(handle) { $0.end = timer }
+    }
     if let wait = step.retransmitAfter {
       let timer = arm(.clientRetransmission, handle, after: wait, turn)
       clients.update(handle) { $0.retransmission = timer }

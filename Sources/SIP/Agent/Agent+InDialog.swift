@@ -82,6 +82,7 @@ extension Agent {
     guard values.count == 1, let target = NameAddress(values[0]), !session.isClosed else {
       return respond(server, status: 400, reason: "Missing or Unusable Refer-To", &turn)
     }
+    guard session.transferSequences.count < 4 else { return busy(server, &turn) }
     session.transferSequences.append(refer.cseq.number)
     report(
       .transferRequested(

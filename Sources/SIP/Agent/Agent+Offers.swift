@@ -64,7 +64,7 @@ extension Agent {
   }
 
   /// An exchange is not finished; the peer may try again soon (§14.2).
-  private func busy(_ server: Handle, _ turn: inout Turn) {
+  func busy(_ server: Handle, _ turn: inout Turn) {
     let seconds = turn.random.below(10)
     respond(server, status: 500, headers: [(.retryAfter, String(seconds))], &turn)
   }

@@ -123,7 +123,7 @@ extension Agent {
   /// An unanswered call of the peer cannot go on.
   func abandon(_ handle: Handle, _ session: Session, _ ending: Ending, _ turn: inout Turn) {
     close(session, .ended(SessionID(handle), ending))
-    refuseInvite(session, status: ending == .timeout ? 408 : 480, &turn)
+    refuseInvite(session, status: ending == .timeout ? 487 : 480, &turn)
     finish(handle, session)
   }
 

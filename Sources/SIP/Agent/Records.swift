@@ -80,6 +80,14 @@ enum Owner: Equatable {
   case session(Handle, Purpose)
   /// Nobody: a BYE that only tidies up.
   case nobody
+
+  /// A re-INVITE.
+  var isSessionChange: Bool {
+    switch self {
+    case .session(_, .reinvite): true
+    case .session, .outside, .nobody: false
+    }
+  }
 }
 
 /// What a session sends a request for.

@@ -49,10 +49,10 @@ struct SessionTimer: Equatable {
     return min(value, 86_400)
   }
 
-  /// What a 2xx that we received settles. nil: no timer.
+  /// What a 2xx that we received settles; nil: no timer. Where the peer forgot to name the refresher, we are.
   static func settled(byResponse field: Field?, least: Int) -> SessionTimer? {
     guard let field else { return nil }
     return SessionTimer(
-      interval: max(field.interval, least), refresher: field.refresher == .uac ? .us : .peer)
+      interval: max(field.interval, least), refresher: field.refresher == .uas ? .peer : .us)
   }
 }
