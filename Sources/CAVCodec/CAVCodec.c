@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <libavcodec/avcodec.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +34,7 @@ static struct {
 } av;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static atomic_int ready;
+static int ready;  // Written once, under `once`.
 
 static int take(void *library, const char *name, void *place) {
   void *symbol = dlsym(library, name);
@@ -66,15 +65,13 @@ static void load(void) {
       && take(util, "av_frame_make_writable", &av.frame_make_writable)
       && take(util, "av_channel_layout_default", &av.layout_default)
       && take(util, "av_channel_layout_copy", &av.layout_copy);
-  atomic_store(&ready, good);
+  ready = good;
 }
 
 int vestibule_av_prepare(void) {
   pthread_once(&once, load);
-  return atomic_load(&ready);
+  return ready;
 }
-
-int vestibule_av_is_ready(void) { return atomic_load(&ready); }
 
 struct vestibule_g722 {
   AVCodecContext *context;

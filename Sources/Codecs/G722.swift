@@ -9,8 +9,6 @@ internal import CAVCodec
 package enum G722Library {
   /// Opens it. False when this machine has none that fits. May take as long as a slow disk: a worker's job.
   @discardableResult package static func prepare() -> Bool { vestibule_av_prepare() != 0 }
-  /// Whether it stands open. Never blocks.
-  package static var isReady: Bool { vestibule_av_is_ready() != 0 }
 }
 
 @safe  // Owns `coder`; every call hands over lengths that were checked against the arrays.

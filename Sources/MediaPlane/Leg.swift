@@ -48,7 +48,7 @@ package struct StreamFormat: Hashable, Sendable {
 }
 
 /// Who may send, as the far side's SDP says it of itself.
-package enum Direction: Hashable, Sendable {
+package enum MediaDirection: Hashable, Sendable {
   case sendReceive, sendOnly, receiveOnly, inactive
 
   var peerSends: Bool { self == .sendReceive || self == .sendOnly }
@@ -72,12 +72,12 @@ package struct RemoteStream: Hashable, Sendable {
   package var telephoneEvent: UInt8?
   /// Ours, where it differs.
   package var receivedTelephoneEvent: UInt8?
-  package var direction: Direction
+  package var direction: MediaDirection
 
   package init(
     rtp: Endpoint, rtcp: Endpoint? = nil, rtcpMux: Bool = false, signalledFrom: IPAddress,
     formats: [StreamFormat], received: [StreamFormat]? = nil, telephoneEvent: UInt8? = nil,
-    receivedTelephoneEvent: UInt8? = nil, direction: Direction = .sendReceive
+    receivedTelephoneEvent: UInt8? = nil, direction: MediaDirection = .sendReceive
   ) {
     self.rtp = rtp
     self.rtcp = rtcp

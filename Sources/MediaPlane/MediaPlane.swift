@@ -42,7 +42,8 @@ package final class MediaPlane {
   private var lastFeeder: Timeline.Feeder = 1
   var control = ControlWriter()
   var samples = [Int16](repeating: 0, count: Player.frame)
-  private var isPreparing = false
+  private enum Library { case closed, asked, standing, missing }
+  private var library = Library.closed
 
   /// What a timer of a stream is for; the token is four times the stream's index plus this.
   enum TimerKind: UInt64 { case report, frame, silence }
@@ -347,12 +348,19 @@ package final class MediaPlane {
     wheel.arm(moment, token: UInt64(stream.index) << 2 | kind.rawValue)
   }
 
-  /// Opens the library behind G.722 on a worker; what needs it waits and is lost meanwhile.
-  func prepareLibrary() {
-    guard !isPreparing else { return }
-    isPreparing = true
-    // A machine without the library is asked once: nothing changes while we run.
-    world.perform(on: .general, { G722Library.prepare() }, then: { _ in })
+  /// Whether the library behind G.722 stands. At the first question a worker opens it, and what needs it is lost
+  /// meanwhile. Each plane asks for itself, so that a run does not depend on what ran before in the process.
+  func hasLibrary() -> Bool {
+    switch library {
+    case .standing: return true
+    case .asked, .missing: return false
+    case .closed:
+      library = .asked
+      world.perform(
+        on: .general, { G722Library.prepare() },
+        then: { [weak self] stands in self?.library = stands ? .standing : .missing })
+      return library == .standing
+    }
   }
 
   // MARK: Silence

@@ -105,8 +105,7 @@ extension MediaPlane {
 
   private func transcoder(_ link: Link, _ from: VoiceCodec, _ to: VoiceCodec) -> Transcoder? {
     if let made = link.transcoders[Int(from.rawValue)] { return made }
-    if from.needsLibrary || to.needsLibrary, !G722Library.isReady {
-      prepareLibrary()
+    if from.needsLibrary || to.needsLibrary, !hasLibrary() {
       return nil
     }
     let made = Transcoder(from: from, to: to)
@@ -121,8 +120,7 @@ extension MediaPlane {
     // Formats that are heard are few: the list of the far side's own numbers is not joined for each packet.
     let formats = remote.received ?? remote.formats
     guard format < formats.count, let codec = formats[format].codec.voice else { return }
-    if codec.needsLibrary, !G722Library.isReady {
-      prepareLibrary()
+    if codec.needsLibrary, !hasLibrary() {
       return
     }
     listener.listen(to: datagram, header.payload, as: codec)
@@ -218,8 +216,7 @@ extension MediaPlane {
   private func encoder(_ stream: Stream) -> Encoder? {
     if let made = stream.encoder { return made }
     guard let voice = stream.voice else { return nil }
-    if voice.codec.needsLibrary, !G722Library.isReady {
-      prepareLibrary()
+    if voice.codec.needsLibrary, !hasLibrary() {
       return nil
     }
     stream.encoder = Encoder(voice.codec, payloadType: voice.payloadType)

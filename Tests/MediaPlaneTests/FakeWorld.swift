@@ -17,6 +17,9 @@ final class FakeWorld: World {
   /// Counts without keeping, for tests that measure.
   var keepsSent = true
   private(set) var sentCount = 0
+  /// Workers are slow: what they are given waits in `held`.
+  var holdsWork = false
+  var held: [() -> Void] = []
   private(set) var open: [SocketID: Endpoint] = [:]
   private var nextIndex: UInt32 = 7
   private var random = Random(seed: 9)
@@ -63,7 +66,9 @@ final class FakeWorld: World {
   func close(_ socket: SocketID, flushing: Bool) { open[socket] = nil }
   func perform<Result: Sendable>(
     on lane: Lane, _ work: @escaping @Sendable () -> Result, then: @escaping (Result) -> Void
-  ) { then(work()) }
+  ) {
+    if holdsWork { held.append { then(work()) } } else { then(work()) }
+  }
   func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) { then([]) }
   func stop() {}
 

@@ -31,7 +31,7 @@ struct Bench {
 
   func remote(
     _ address: IPAddress, port: UInt16 = 5000, _ formats: [StreamFormat] = [.pcma], event: UInt8? = 101,
-    direction: Direction = .sendReceive
+    direction: MediaDirection = .sendReceive
   ) -> RemoteStream {
     RemoteStream(
       rtp: Endpoint(address, port: port), signalledFrom: address, formats: formats, telephoneEvent: event,

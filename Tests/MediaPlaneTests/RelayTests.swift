@@ -141,6 +141,23 @@ import Wire
     #expect(bench.heard(by: stationAddress).map(\.head.payloadType) == [8])
   }
 
+  @Test func theLibraryIsOpenedByAWorkerWhenItIsFirstNeededAndAskedForOnce() throws {
+    let bench = Bench()
+    bench.world.holdsWork = true
+    let (station, _) = try call(bench, [.pcma, .pcmu], [.g722, .pcma])
+    bench.arrive(packet(8, 1, 0), at: station.audio, from: stationAddress)
+    #expect(bench.world.held.isEmpty)
+    bench.plane.setRemote(station.leg, audio: bench.remote(stationAddress, [.pcmu]))
+    for index: UInt16 in 2..<5 {
+      bench.arrive(packet(0, index, UInt32(index) * 160), at: station.audio, from: stationAddress)
+    }
+    #expect(bench.world.held.count == 1)
+    #expect(bench.heard(by: panelAddress).count == 1)
+    bench.world.held.first?()
+    bench.arrive(packet(0, 5, 800), at: station.audio, from: stationAddress)
+    #expect(bench.heard(by: panelAddress).map(\.head.payloadType) == [8, 9])
+  }
+
   @Test func sharedCodecsAreNeverTranscoded() throws {
     let bench = Bench()
     let (station, _) = try call(bench, [.pcmu, .pcma], [.g722, .pcma, .pcmu])

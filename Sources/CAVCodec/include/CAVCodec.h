@@ -5,8 +5,6 @@
 /// Opens the libraries whose version matches the headers this was built with. 1 when they stand. Any thread; the
 /// work is done once.
 int vestibule_av_prepare(void);
-/// Whether `vestibule_av_prepare` has finished and succeeded. Never blocks.
-int vestibule_av_is_ready(void);
 
 typedef struct vestibule_g722 vestibule_g722;
 
