@@ -101,7 +101,7 @@ let roomTests: [Target] = [
   tests("Reactor", ["Wire", "Journal", "Reactor"]),
   tests("Crypto", ["Wire", "Crypto"]),
   tests("Codecs", ["Wire", "Codecs"]),
-  tests("Devices", ["Wire", "Devices"]),
+  tests("Devices", ["Wire", "Devices", "Simulation"]),
   tests("JSON", ["Wire", "JSON"]),
   tests("SDP", ["Wire", "SDP"]),
   tests("RTP", ["Wire", "RTP"]),
@@ -116,14 +116,15 @@ let roomTests: [Target] = [
     "Building",
     [
       "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
-      "Calls", "Doors", "Management", "Gateway", "Simulation",
+      "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation",
     ]),
 ]
 
 /// The simulated outside: never shipped.
 let simulation: [Target] = [
   .target(
-    name: "Simulation", dependencies: ["Wire", "CSQLite"], path: "Tests/Simulation", swiftSettings: house)
+    name: "Simulation", dependencies: ["Wire", "Devices", "CSQLite"], path: "Tests/Simulation",
+    swiftSettings: house)
 ]
 
 /// Programs that only the tests and the benchmarks want: present when `VESTIBULE_PROGRAMS` is set.
