@@ -142,7 +142,7 @@ package final class SimulatedDisk {
       if contents.count < at + bytes.count {
         contents += repeatElement(0, count: at + bytes.count - contents.count)
       }
-      contents.replaceSubrange(at..<at + bytes.count, with: bytes)
+      unsafe contents.withUnsafeMutableBytes { unsafe $0[at..<at + bytes.count].copyBytes(from: bytes) }
     case .length(let length):
       if length < contents.count {
         contents.removeLast(contents.count - length)

@@ -244,7 +244,7 @@ import Wire
 
   // MARK: Random operations
 
-  @Test(arguments: 1...20 as ClosedRange<UInt64>)
+  @Test(arguments: 1...8 as ClosedRange<UInt64>)
   func aRandomRunLeavesWhatAModelSays(_ seed: UInt64) throws {
     let workspace = Workspace("random\(seed)")
     var random = Random(seed: seed)

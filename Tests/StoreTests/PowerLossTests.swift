@@ -19,7 +19,7 @@ import Wire
     }
   }
 
-  @Test(arguments: 1...60 as ClosedRange<UInt64>)
+  @Test(arguments: 1...24 as ClosedRange<UInt64>)
   func aPowerLossAtAnyWriteKeepsEverythingAcknowledged(_ seed: UInt64) throws {
     var random = Random(seed: seed)
     var image = SimulatedDisk.Image()
