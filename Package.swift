@@ -88,8 +88,11 @@ let rooms: [Target] = [
 
 let programs: [Target] = [
   .executableTarget(
-    name: "vestibuled", dependencies: ["Wire", "Journal", "Reactor", "Crypto", "Devices", "Gateway"],
-    swiftSettings: house),
+    name: "vestibuled",
+    dependencies: [
+      "Wire", "Journal", "Reactor", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "Doors",
+      "Gateway",
+    ], swiftSettings: house),
   .executableTarget(
     name: "vestibule", dependencies: ["Wire", "JSON", "HTTP", "API"], swiftSettings: house),
 ]

@@ -20,7 +20,7 @@ package final class Gate: Gatekeeper {
   private var admission: Admission
   /// Names and addresses by which requests may address this building.
   private var names: Set<String>
-  private var addresses: Set<IPAddress>
+  private var addresses: Set<IPAddress> = []
   /// Addresses from which an account has authenticated, with how long that counts.
   private var known: [IPAddress: Instant] = [:]
   /// A ban was set: to store, to tell.
@@ -37,8 +37,7 @@ package final class Gate: Gatekeeper {
   private static let knownLimit = 16_384
 
   package init(
-    book: AccountBook, world: any World, log: Log, processID: Int, names: [String],
-    addresses: [IPAddress]
+    book: AccountBook, world: any World, log: Log, processID: Int, names: [String]
   ) {
     self.book = book
     self.world = world
@@ -49,8 +48,13 @@ package final class Gate: Gatekeeper {
     bans = Bans()
     admission = Admission(seed: random.next())
     self.names = Set(names.map { $0.lowercased() })
-    self.addresses = Set(addresses)
   }
+
+  /// Names by which requests may address this building.
+  package func setNames(_ names: [String]) { self.names = Set(names.map { $0.lowercased() }) }
+
+  /// Names the addresses that requests may be addressed to; once the listeners are open.
+  package func setAddresses(_ addresses: [IPAddress]) { self.addresses = Set(addresses) }
 
   package func serves(_ uri: URI, on flow: Flow) -> Bool {
     if let address = uri.address { return address == flow.local.address || addresses.contains(address) }

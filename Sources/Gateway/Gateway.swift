@@ -18,6 +18,7 @@ internal import MediaPlane
 internal import SIP
 internal import Store
 internal import Transport
+internal import Web
 package import Wire
 
 package final class Gateway {
@@ -208,7 +209,7 @@ package final class Gateway {
     sip.flush(&turn.out)
     var box = Outbox()
     swap(&box, &turn.out)
-    outbox = box
+    outbox = consume box
     let late = undelivered
     undelivered = []
     if !late.isEmpty {

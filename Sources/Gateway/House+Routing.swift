@@ -3,6 +3,7 @@ internal import Directory
 internal import Doors
 internal import JSON
 internal import Journal
+internal import Management
 internal import MediaPlane
 internal import SIP
 internal import Store

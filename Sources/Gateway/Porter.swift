@@ -2,6 +2,7 @@ internal import Calls
 internal import Directory
 internal import Doors
 internal import Journal
+internal import SIP
 internal import Wire
 
 /// Answers what doors ask about the building and its calls, and carries their keys to a station.
@@ -50,5 +51,5 @@ final class Porter: DoorAuthority, KeySender {
   }
 
   /// A call's name is sixteen hexadecimal digits; doors know it as that number.
-  static func number(of id: Calls.CallID) -> UInt64 { UInt64(id.text, radix: 16) ?? 0 }
+  static func number(of id: CallName) -> UInt64 { UInt64(id.text, radix: 16) ?? 0 }
 }

@@ -1,7 +1,6 @@
 package import Directory
 package import Store
 package import Transport
-package import Wire
 
 /// What the gateway reads from its machine when it starts and when it is told to look again.
 package struct Materials: Sendable {

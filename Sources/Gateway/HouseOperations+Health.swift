@@ -1,0 +1,123 @@
+internal import API
+internal import Calls
+internal import Directory
+internal import Doors
+internal import Management
+internal import SIP
+internal import Wire
+
+// How the gateway is: one page, one word, and every check with its fix.
+
+extension HouseOperations {
+  func health() -> HealthView {
+    let isKept = gateway.keeper.failure == nil && !gateway.problems.contains { $0.hasPrefix("store") }
+    let hears = !gateway.sip.bound.isEmpty
+    return HealthView(
+      status: isKept && hears ? "up" : "down",
+      components: [
+        HealthView.Component(
+          name: "store", status: isKept ? "up" : "down",
+          detail: gateway.keeper.failure.map { "\($0)" }
+            ?? gateway.problems.first { $0.hasPrefix("store") }),
+        HealthView.Component(
+          name: "sip", status: hears ? "up" : "down",
+          detail: gateway.sip.bound.map { "\($0.transport):\($0.endpoint)" }.joined(separator: ",")),
+      ])
+  }
+
+  func status() -> StatusView {
+    let everyone = building.everyAccount
+    let reached = everyone.count {
+      !house.registrar.bindings(of: $0.account.username.rawValue).isEmpty
+    }
+    let stationsUp = building.stations.count {
+      $0.address != nil || !house.registrar.bindings(of: $0.username.rawValue).isEmpty
+    }
+    let doorsUp = building.doors.count { door in
+      if case .fault = house.doors.status(of: door.id)?.state { false } else { true }
+    }
+    let disk = gateway.setting.premises.disk()
+    return StatusView(
+      version: gateway.setting.version, name: gateway.configuration.gateway.name,
+      domain: gateway.configuration.gateway.domain, started: gateway.started,
+      uptime: Int((wall - gateway.started).milliseconds),
+      listeners: gateway.sip.bound.map { "\($0.transport):\($0.endpoint)" }
+        + gateway.http.map { "http:\($0)" } + gateway.https.map { "https:\($0)" },
+      uplink: StatusView.Uplink(state: "off", detail: "not paired"),
+      registrations: StatusView.Share(total: everyone.count, up: reached),
+      stations: StatusView.Share(total: building.stations.count, up: stationsUp),
+      cameras: StatusView.Share(total: building.cameras.count, up: 0),
+      doors: StatusView.Share(total: building.doors.count, up: doorsUp), calls: house.calls.count,
+      bans: house.gate.bans.list(now: gateway.world.now).count,
+      disk: disk.map { StatusView.Disk(total: Int($0.total), free: Int($0.free)) }, temperature: nil,
+      problems: gateway.problems)
+  }
+
+  func doctor(then: @escaping Completion<[CheckView]>) {
+    var checks: [CheckView] = []
+    func check(_ name: String, _ isWell: Bool, _ detail: String, fix: String? = nil, warns: Bool = false) {
+      checks.append(
+        CheckView(
+          name: name, status: isWell ? .ok : warns ? .warning : .failed, detail: detail,
+          fix: isWell ? nil : fix))
+    }
+    let health = health()
+    for component in health.components {
+      check(
+        component.name, component.status == "up", component.detail ?? "works",
+        fix: "read the log of the daemon, mend what it names, and restart it")
+    }
+    for problem in gateway.problems {
+      check("start", false, problem, fix: "mend it and restart the daemon")
+    }
+    check(
+      "directory", !building.units.isEmpty, "\(building.units.count) units, \(building.stations.count) stations",
+      fix: "write a directory file and run \"vestibule apply FILE\"", warns: true)
+    for number in building.site.emergency where number.targets.isEmpty {
+      check(
+        "emergency \(number.number)", false, "no target: whoever dials it hears 404",
+        fix: "give it a target in the directory file", warns: true)
+    }
+    for door in building.doors {
+      if case .fault(let words)? = house.doors.status(of: door.id)?.state {
+        check(
+          "door \(door.id)", false, words,
+          fix: "check chip and line in the directory file, and that the daemon's user is in the group gpio")
+      } else {
+        check("door \(door.id)", true, "\(door.actuator.kind.rawValue)")
+      }
+    }
+    for account in building.everyAccount.map(\.account) where account.kind != .browser {
+      let name = account.username.rawValue
+      if book.credentials(of: name).isEmpty {
+        check(
+          "account \(name)", false, "no credential: no device can register",
+          fix: "vestibule enroll \(name) --format sip", warns: true)
+      } else if house.registrar.bindings(of: name).isEmpty {
+        check(
+          "account \(name)", false, "enrolled, and no device is registered",
+          fix: "check the device's server address and password", warns: true)
+      }
+    }
+    if building.stations.contains(where: { $0.door != nil }) {
+      checks.append(
+        CheckView(
+          name: "stations' keypads", status: .skipped,
+          detail: "a gateway cannot see whether a station listens for keys in the sound itself",
+          fix: "switch in-band DTMF detection off on every station: a tone played by a resident must not open it"))
+    }
+    let premises = gateway.setting.premises
+    gateway.world.perform(on: .general) {
+      premises.checks()
+    } then: { machine in
+      then(
+        .success(
+          checks
+            + machine.map {
+              CheckView(
+                name: $0.name, status: $0.isWell ? .ok : .warning, detail: $0.detail,
+                fix: $0.isWell ? nil : $0.fix)
+            }))
+    }
+  }
+}
