@@ -1,5 +1,8 @@
 /// Questions about single bytes of text protocols, answered without `Character` or `String`.
-package enum ASCII {
+///
+/// The type is public, and its members are `package`: Swift 6.3.1 inlines `@inlinable package` functions into
+/// other modules only when their type is public. These are asked once per byte.
+public enum ASCII {
   @inlinable @inline(__always) package static func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
   @inlinable @inline(__always) package static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 97 < 26 }
   /// Space or horizontal tab.
