@@ -121,7 +121,7 @@ extension Agent {
       refuseInvite(session, status: 504, &turn)
       return finish(handle, session)
     }
-    pending.wait = pending.wait * 2
+    pending.wait = min(pending.wait * 2, configuration.timers.patience - pending.waited)
     session.provisional = pending
     turn.out.send(pending.bytes, on: pending.flow)
     counters.retransmissionsSent += 1
