@@ -175,7 +175,7 @@ final class Call {
     var headers: [(String, String)] = []
     if hunt?.plan.isPage == true {
       headers = [
-        ("Call-Info", "<sip:\(near.party.username)>;answer-after=0"),
+        ("Call-Info", "<sip:\(near.party.username)@\(calls.configuration.domain)>;answer-after=0"),
         ("Alert-Info", "<http://localhost>;info=alert-autoanswer"),
       ]
     }

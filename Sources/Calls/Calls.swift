@@ -22,6 +22,8 @@ package struct CallsConfiguration: Sendable {
   /// Sound of a ringing device before the answer.
   package enum EarlyMedia: Sendable { case ignored, relayed }
 
+  /// Host of the addresses of record that our headers name.
+  package var domain: String
   /// Calls at once; emergency calls may exceed it by `emergencyReserve`.
   package var limit: Int
   package var emergencyReserve: Int
@@ -32,9 +34,11 @@ package struct CallsConfiguration: Sendable {
   package var transcoding: [Format]
 
   package init(
-    limit: Int = 200, emergencyReserve: Int = 8, longestTalk: Interval = .hours(4),
+    domain: String = "vestibule.local", limit: Int = 200, emergencyReserve: Int = 8,
+    longestTalk: Interval = .hours(4),
     earlyMedia: EarlyMedia = .ignored, transcoding: [Format] = [.pcma, .pcmu, .g722]
   ) {
+    self.domain = domain
     self.limit = limit
     self.emergencyReserve = emergencyReserve
     self.longestTalk = longestTalk

@@ -178,6 +178,8 @@ final class ScriptedDialplan: Dialplan {
     "intercom-main": Station(username: "intercom-main", name: "Entrance")
   ]
   var units: [String: UnitID] = [:]
+  /// Where accounts are, when it matters.
+  var places: [String: Endpoint] = [:]
   var wall = WallTime(seconds: 1_800_000_000)
 
   func decide(_ caller: Caller, dialled: String, busyUnits: Set<UnitID>) -> CallDecision {
@@ -185,7 +187,14 @@ final class ScriptedDialplan: Dialplan {
     return decision
   }
   func contacts(of target: CallTarget) -> [Contact] {
-    (contacts[target.username] ?? [target.username]).map { contact($0) }
+    if let place = places[target.username] {
+      return [
+        Contact(
+          id: target.username, destination: Destination(uri: URI(user: target.username, at: place)),
+          address: place.address)
+      ]
+    }
+    return (contacts[target.username] ?? [target.username]).map { contact($0) }
   }
   func contact(_ id: String) -> Contact {
     Contact(
@@ -260,14 +269,16 @@ final class CallsBench {
   /// An INVITE comes in.
   @discardableResult
   func invite(
-    from caller: String = "intercom-main", to dialled: String = "401", sdp: String? = Shapes.station
+    from caller: String = "intercom-main", to dialled: String = "401", sdp: String? = Shapes.station,
+    replacing replaced: SessionID? = nil
   ) -> SessionID {
     let session = signalling.make(.invited, caller)
     let party: Caller =
       caller.hasPrefix("intercom") ? .station(StationName(caller)) : .account(AccountName(caller))
     let invitation = Invitation(
       caller: party, credential: 7, dialled: dialled, callID: "\(session.handle.index)@test",
-      body: sdp.map { .sdp(Array($0.utf8)) }, source: IPAddress("192.0.2.20"))
+      body: sdp.map { .sdp(Array($0.utf8)) }, source: IPAddress("192.0.2.20"),
+      replaces: replaced)
     turn { calls.invited(session, invitation, &$0) }
     return session
   }

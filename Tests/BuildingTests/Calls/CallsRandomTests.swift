@@ -31,7 +31,10 @@ import Wire
           declineEnds: dice.below(2) == 0,
           isEmergency: dice.below(8) == 0, isPage: dice.below(8) == 0)
         if dice.below(20) == 0 { bench.dialplan.decision = .doNotDisturb("panel401", on: true) }
-        bench.invite(from: pick(people + ["intercom-main"]), sdp: dice.below(5) == 0 ? nil : pick(shapes))
+        let replaced = dice.below(6) == 0 && !live.isEmpty ? pick(live) : nil
+        bench.invite(
+          from: pick(people + ["intercom-main"]), sdp: dice.below(5) == 0 ? nil : pick(shapes),
+          replacing: replaced)
       case 1: bench.wait(.milliseconds(Int64(dice.below(30_000))))
       case 2: bench.mediaFlows()
       default:

@@ -419,6 +419,31 @@ import Wire
     #expect(bench.taken() == ["reply 481"])
   }
 
+  @Test func aDeviceOfTheSameUnitTakesACallOver() {
+    let bench = talking()
+    bench.dialplan.units = ["web401": "401"]
+    let replaced = bench.session("panel401")
+    bench.invite(from: "web401", sdp: Shapes.panel, replacing: replaced)
+    #expect(bench.taken() == ["answer web401", "hangUp panel401 Q.850 16"])
+    #expect(bench.calls.count == 1)
+    #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
+    bench.hangsUp("intercom-main")
+    #expect(bench.taken() == ["hangUp web401"])
+    #expect(bench.records.map { $0.legs.map(\.account) } == [["intercom-main", "panel401", "web401"]])
+    #expect(bench.media.open.isEmpty)
+    #expect(bench.calls.nextDeadline == nil)
+  }
+
+  @Test func nobodyElseTakesACallOver() {
+    let bench = talking()
+    bench.dialplan.units = ["web402": "402"]
+    bench.invite(from: "web402", sdp: Shapes.panel, replacing: bench.session("panel401"))
+    #expect(bench.taken() == ["refuse web402 481"])
+    bench.invite(from: "web402", sdp: Shapes.panel, replacing: SessionID(.none))
+    #expect(bench.taken() == ["refuse web402 481"])
+    #expect(bench.calls.count == 1)
+  }
+
   // MARK: Paging
 
   @Test func aPageIsHeardByEveryPanelOneWay() {
