@@ -126,7 +126,8 @@ let roomTests: [Target] = [
 /// The simulated outside: never shipped.
 let simulation: [Target] = [
   .target(
-    name: "Simulation", dependencies: ["Wire", "Devices", "CSQLite"], path: "Tests/Simulation",
+    name: "Simulation", dependencies: ["Wire", "Crypto", "Transport", "Devices", "CSQLite"],
+    path: "Tests/Simulation",
     swiftSettings: house)
 ]
 

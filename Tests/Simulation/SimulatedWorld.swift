@@ -1,394 +1,444 @@
 package import Wire
 
-/// One simulated host: a `World` whose network, clock, randomness, workers and names belong to a
+/// One life on a simulated host: a `World` whose network, clock, randomness, workers and names belong to a
 /// `SimulatedNetwork`.
 ///
 /// A resident made for it runs exactly as it does over the kernel, but on virtual time. Crashing it drops the
-/// resident and everything unsent; a new world at the same addresses is the restarted machine.
+/// resident and everything unsent; a new world on the same host is the restarted machine.
 package final class SimulatedWorld: World {
+  package let host: SimulatedHost
   package let network: SimulatedNetwork
-  package let addresses: [IPAddress]
-  /// How long a worker takes, at most; drawn for each piece of work.
-  package var workDelay = Interval.milliseconds(2)
-  /// What names resolve to.
-  package var names: [NameQuery: [ResolvedName]] = [:]
-  /// Binding one of these ports fails, as when another program has it.
-  package var takenPorts: Set<UInt16> = []
-  package private(set) var hasStopped = false
-  /// Datagrams that found no socket.
-  package private(set) var undelivered = 0
+  private(set) var index = 0
+  private(set) var resident: (any Resident)?
+  private var random: Random
+  private var sockets = Slab<Socket>(limit: 65_536)
+  /// Datagrams of this turn, leaving at its end.
+  private var outgoing: [Outgoing] = []
+  /// Streams written to in this turn, in order of the first write.
+  private var touched: [SimulatedStream] = []
+  private var laneFree: [Instant]
+  private var wakeAt: Instant?
+  private var wakeOrder = 0
+  private var wantsStop = false
+  /// Whether the resident lives.
+  package private(set) var isAlive = true
+  /// The most bytes a stream queues.
+  static let streamQueueLimit = 1 << 20
 
-  private var resident: (any Resident)?
-  private var sockets = Slab<SimulatedSocket>(limit: 65_536)
-  private var ports: [PortKey: SocketID] = [:]
-  private var dice: Random
-  private var nextPort: UInt16 = 32_768
-  private var laneFree: [Instant] = Array(repeating: Instant(nanoseconds: 0), count: Lane.allCases.count)
-  private(set) var lastAdvance = Instant(nanoseconds: 0)
-  private var isCrashed = false
-
-  private struct PortKey: Hashable {
-    var isStream: Bool
-    var port: UInt16
-    var address: IPAddress
+  private struct Outgoing {
+    var bytes: [UInt8]
+    var socket: SocketID
+    var remote: Endpoint
+    var source: IPAddress?
   }
 
-  package init(_ network: SimulatedNetwork, addresses: [IPAddress]) {
+  enum Socket {
+    case datagram(Endpoint)
+    case listener(Endpoint)
+    case path(String)
+    case stream(SimulatedStream)
+  }
+
+  /// A world on `host`; give it its resident with `run`.
+  package init(on host: SimulatedHost) {
+    self.host = host
+    network = host.network
+    random = host.random.fork()
+    laneFree = Array(repeating: network.now, count: Lane.allCases.count)
+    index = network.register(self)
+  }
+
+  /// A world on the host with these addresses, which is made when there is none yet.
+  package convenience init(_ network: SimulatedNetwork, addresses: [IPAddress]) {
     precondition(!addresses.isEmpty, "a host has an address")
-    self.network = network
-    self.addresses = addresses
-    dice = network.fork()
-    network.attach(self)
+    self.init(on: network.host(with: addresses))
   }
 
-  /// Makes the resident of this host.
+  /// Makes the resident of this world.
   package func run(_ make: (SimulatedWorld) -> any Resident) {
-    let resident = make(self)
-    self.resident = resident
-    resident.settle()
+    precondition(resident == nil && isAlive, "one world, one resident")
+    resident = make(self)
+    endTurn()
   }
 
-  /// Ends the host as a power cut does. What peers have open to it breaks after the network's delay.
-  package func crash() {
-    isCrashed = true
-    resident = nil
-    network.detach(self)
+  package var addresses: [IPAddress] { host.addresses }
+
+  // MARK: Life
+
+  /// How a life ends against its will.
+  package enum Crash: Sendable {
+    /// The process dies; the kernel resets its connections.
+    case process
+    /// The machine loses power: nobody is told. What its disk keeps is the disk's matter.
+    case power
+  }
+
+  /// Ends the resident in the middle of whatever it was doing. The host stays.
+  package func crash(_ kind: Crash = .power) {
+    guard isAlive else { return }
+    network.journal.event("crash", at: now, world: index)
     for handle in sockets.handles {
-      if let peer = sockets[handle]?.peer { breakPeer(peer) }
+      guard case .stream(let stream)? = sockets[handle] else { continue }
+      if kind == .process { stream.abort() } else { stream.fallSilent() }
+    }
+    vanish()
+  }
+
+  /// Lets go of everything, telling nobody.
+  func vanish() {
+    guard isAlive else { return }
+    isAlive = false
+    for handle in sockets.handles { unbind(SocketID(handle)) }
+    outgoing = []
+    touched = []
+    resident = nil
+    network.unregister(self)
+  }
+
+  /// Whether the resident asked to stop and is gone in good order.
+  package private(set) var hasStopped = false
+
+  package func stop() { wantsStop = true }
+
+  // MARK: Turns
+
+  func endTurn() {
+    guard isAlive, let resident else { return }
+    if let deadline = resident.nextDeadline, deadline <= now { resident.advance() }
+    guard isAlive else { return }
+    resident.settle()
+    guard isAlive else { return }
+    flush()
+    if wantsStop {
+      hasStopped = true
+      network.journal.event("stop", at: now, world: index)
+      for handle in sockets.handles {
+        if case .stream(let stream)? = sockets[handle] { stream.close(flushing: true) }
+      }
+      vanish()
+      return
+    }
+    armWake()
+  }
+
+  private func armWake() {
+    guard let deadline = resident?.nextDeadline else {
+      wakeAt = nil
+      wakeOrder += 1
+      return
+    }
+    guard wakeAt != deadline else { return }
+    wakeAt = deadline
+    wakeOrder += 1
+    let order = wakeOrder
+    let late = Interval(nanoseconds: Int64(random.below(UInt64(host.lateness.nanoseconds) + 1)))
+    network.schedule(max(deadline, now) + late, world: index) { [weak self] in
+      guard let self, self.wakeOrder == order else { return }
+      self.wakeAt = nil
+      self.network.journal.event("wake", at: self.now, world: self.index)
     }
   }
 
-  var deadline: Instant? { isCrashed ? nil : resident?.nextDeadline }
-  func isDue(_ now: Instant) -> Bool {
-    guard let deadline else { return false }
-    return max(deadline, lastAdvance + .microseconds(10)) <= now
-  }
-  func advance() {
-    lastAdvance = network.now
-    turn { $0.advance() }
-  }
-
-  private func turn(_ body: (any Resident) -> Void) {
-    guard let resident, !isCrashed, !hasStopped else { return }
-    body(resident)
-    resident.settle()
+  private func flush() {
+    let leaving = outgoing
+    outgoing = []
+    for datagram in leaving { carry(datagram) }
+    let streams = touched
+    touched = []
+    for stream in streams { stream.flush() }
   }
 
-  // MARK: World
+  /// Runs `action` in a turn of this world, after `interval`: a peer's own timer.
+  package func after(_ interval: Interval, _ action: @escaping () -> Void) {
+    network.schedule(now + interval, world: index) { [weak self] in
+      guard let self, self.isAlive else { return }
+      self.network.journal.event("timer", at: self.now, world: self.index)
+      action()
+    }
+  }
+
+  func tell(at time: Instant, _ news: @escaping (SimulatedWorld, any Resident) -> Void) {
+    network.schedule(time, world: index) { [weak self] in
+      guard let self, self.isAlive, let resident = self.resident else { return }
+      news(self, resident)
+    }
+  }
+
+  /// Sends the resident a signal.
+  package func signal(_ signal: Signal) {
+    tell(at: now) { world, resident in
+      world.network.journal.event("signal", at: world.now, world: world.index)
+      resident.signalled(signal)
+    }
+  }
+
+  // MARK: World: time and chance
 
   package var now: Instant { network.now }
-  package var wall: WallTime { network.wall }
-  package func makeRandom() -> Random { dice.fork() }
-  package func hostAddresses() -> [IPAddress] { addresses }
-
+  package var wall: WallTime { network.wall + host.wallOffset }
   package func localTime(at wall: WallTime, in zone: String) -> LocalTime? {
-    guard let offset = SimulatedZone.offset(at: wall, in: zone) else { return nil }
-    let seconds = wall.seconds + offset
-    let days = Int((Double(seconds) / 86_400).rounded(.down))
-    return LocalTime(
-      date: CivilDate(daysSinceEpoch: days), minute: (Int(seconds) - days * 86_400) / 60)
+    SimulatedZones.localTime(at: wall, in: zone)
   }
+  package func makeRandom() -> Random { random.fork() }
+  package func hostAddresses() -> [IPAddress] { host.addresses + [.loopbackV4] }
+
+  // MARK: World: datagrams
 
   package func openDatagram(
     _ local: Endpoint, _ options: DatagramOptions
   ) throws(NetworkFailure) -> SocketID {
-    try bind(local, isStream: false, kind: .datagram)
+    let bound = try bind(local, isTaken: { host.datagrams[$0] != nil })
+    let socket = try insert(.datagram(bound))
+    host.datagrams[bound] = (self, socket)
+    return socket
   }
-
-  package func listen(_ local: Endpoint) throws(NetworkFailure) -> SocketID {
-    try bind(local, isStream: true, kind: .listener)
-  }
-
-  package func listen(path: String, mode: UInt32, group: String?) throws(NetworkFailure) -> SocketID {
-    guard
-      let handle = sockets.insert(
-        SimulatedSocket(kind: .listener, local: Endpoint(.loopbackV4, port: 0), path: path))
-    else { throw .tooManyOpen }
-    return SocketID(handle)
-  }
-
-  private func bind(
-    _ wanted: Endpoint, isStream: Bool, kind: SimulatedSocket.Kind
-  ) throws(NetworkFailure) -> SocketID {
-    let address = wanted.address
-    guard address.isUnspecified || addresses.contains(address) else { throw .addressNotAvailable }
-    var port = wanted.port
-    if port == 0 {
-      repeat {
-        port = nextPort
-        nextPort = nextPort == .max ? 32_768 : nextPort + 1
-      } while isTaken(address, port, isStream)
-    } else if isTaken(address, port, isStream) {
-      throw .addressInUse
-    }
-    guard
-      let handle = sockets.insert(
-        SimulatedSocket(kind: kind, local: Endpoint(address, port: port), path: nil))
-    else { throw .tooManyOpen }
-    ports[PortKey(isStream: isStream, port: port, address: address)] = SocketID(handle)
-    return SocketID(handle)
-  }
-
-  private func isTaken(_ address: IPAddress, _ port: UInt16, _ isStream: Bool) -> Bool {
-    takenPorts.contains(port) || socket(for: Endpoint(address, port: port), isStream: isStream) != nil
-  }
-
-  private func socket(for target: Endpoint, isStream: Bool) -> SocketID? {
-    for address in [target.address, .anyV4, .anyV6] {
-      if let found = ports[PortKey(isStream: isStream, port: target.port, address: address)] { return found }
-    }
-    return nil
-  }
-
-  package func local(of socket: SocketID) -> Endpoint? { sockets[socket.handle]?.local }
 
   package func send(
     _ datagram: Span<UInt8>, on socket: SocketID, to remote: Endpoint, from source: IPAddress?
   ) {
-    guard let found = sockets[socket.handle], found.kind == .datagram else { return }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(datagram.count)
-    for index in datagram.indices { bytes.append(datagram[index]) }
-    let address = source ?? (found.local.address.isUnspecified ? addresses[0] : found.local.address)
-    network.send(bytes, from: Endpoint(address, port: found.local.port), to: remote)
+    guard datagram.count <= 65_507, case .datagram? = sockets[socket.handle] else { return }
+    outgoing.append(
+      Outgoing(bytes: datagram.copied, socket: socket, remote: remote, source: source))
   }
 
-  func deliver(_ bytes: [UInt8], from source: Endpoint, to target: Endpoint) {
-    guard let socket = socket(for: target, isStream: false) else {
-      undelivered += 1
+  private func carry(_ datagram: Outgoing) {
+    guard case .datagram(let bound)? = sockets[datagram.socket.handle] else { return }
+    var from = bound
+    if from.address.isUnspecified {
+      from.address = datagram.source ?? host.source(for: datagram.remote.address)
+    }
+    network.journal.event(
+      "send", at: now, world: index, "\(from) to \(datagram.remote), \(datagram.bytes.count)")
+    network.journal.note(datagram.bytes)
+    guard let target = network.host(owning: datagram.remote.address, from: host) else {
+      network.undelivered += 1
       return
     }
-    turn { $0.received(bytes.span, on: socket, from: source, to: target) }
+    let link = network.weather(from: host, to: target)
+    guard !network.isCut(from: host, to: target), !chance(link.loss) else { return }
+    var copies = 1
+    if chance(link.duplication) { copies = 2 }
+    for _ in 0..<copies {
+      var delay = link.delay + drawn(link.jitter)
+      if chance(link.reordering) { delay = delay + link.delay * 3 + drawn(.milliseconds(30)) }
+      // Who is bound is asked on arrival, as a kernel would.
+      let time = now + delay
+      network.schedule(time, world: -1) { [network] in
+        guard let place = target.find(datagram.remote, in: target.datagrams) else {
+          network.undelivered += 1
+          return
+        }
+        network.schedule(time, world: place.world.index) { [weak world = place.world] in
+          guard let world, world.isAlive else { return }
+          network.journal.event("datagram", at: time, world: world.index, "from \(from)")
+          world.resident?.received(
+            datagram.bytes.span, on: place.socket, from: from, to: datagram.remote)
+        }
+      }
+    }
   }
 
-  // MARK: Streams
+  // MARK: World: streams
+
+  package func listen(_ local: Endpoint) throws(NetworkFailure) -> SocketID {
+    let bound = try bind(local, isTaken: { host.listeners[$0] != nil })
+    let socket = try insert(.listener(bound))
+    host.listeners[bound] = (self, socket)
+    return socket
+  }
+
+  package func listen(path: String, mode: UInt32, group: String?) throws(NetworkFailure) -> SocketID {
+    if let other = host.paths[path], other.world.isAlive { throw .addressInUse }
+    let socket = try insert(.path(path))
+    host.paths[path] = (self, socket)
+    return socket
+  }
 
   package func connect(_ remote: Endpoint) throws(NetworkFailure) -> SocketID {
-    let port = nextPort
-    nextPort = nextPort == .max ? 32_768 : nextPort + 1
-    let local = Endpoint(addresses.first { $0.isV4 == remote.address.isV4 } ?? addresses[0], port: port)
-    guard let handle = sockets.insert(SimulatedSocket(kind: .stream, local: local, path: nil)) else {
-      throw .tooManyOpen
+    guard let port = host.freePort({ _ in false }) else { throw .tooManyOpen }
+    let local = Endpoint(host.source(for: remote.address), port: port)
+    let stream = SimulatedStream(world: self, local: local, remote: remote)
+    let socket = try insert(.stream(stream))
+    stream.socket = socket
+    network.journal.event("connect", at: now, world: index, "\(remote)")
+    guard let target = network.host(owning: remote.address, from: host) else {
+      fail(stream, .unreachable, after: .seconds(3))
+      return socket
     }
-    let socket = SocketID(handle)
-    network.after(network.weather.delay * 2) { [weak self] in
-      guard let self, self.sockets.contains(handle) else { return }
-      guard !self.network.isCut(local.address, remote.address) else {
-        self.network.after(.seconds(5)) { [weak self] in self?.fail(socket, .timedOut) }
+    let link = network.weather(from: host, to: target)
+    guard !network.isCut(from: host, to: target) else {
+      fail(stream, .timedOut, after: .seconds(130))
+      return socket
+    }
+    let there = now + link.delay + drawn(link.jitter)
+    network.schedule(there, world: -1) { [weak self] in
+      guard let self, self.isAlive, !stream.isClosed else { return }
+      let back = self.network.weather(from: target, to: self.host)
+      let isCut = self.network.isCut(from: target, to: self.host)
+      let again = there + back.delay + self.drawn(back.jitter)
+      guard let place = target.find(remote, in: target.listeners), !isCut else {
+        let failure: NetworkFailure = isCut ? .timedOut : .refused
+        self.fail(stream, failure, after: again - there)
         return
       }
-      guard let host = self.network.host(at: remote.address),
-        let accepted = host.accept(from: self, socket, local, at: remote)
-      else {
-        self.fail(socket, .refused)
-        return
-      }
-      self.sockets.update(handle) { $0.peer = StreamEnd(host: host, socket: accepted) }
-      self.turn { $0.connected(socket) }
+      self.join(stream, to: place.world, place.socket, peer: nil, local: remote, answered: again)
     }
     return socket
   }
 
-  private func accept(
-    from other: SimulatedWorld, _ theirs: SocketID, _ remote: Endpoint, at local: Endpoint
-  ) -> SocketID? {
-    guard let listener = socket(for: local, isStream: true), resident != nil else { return nil }
-    var socket = SimulatedSocket(kind: .stream, local: local, path: nil)
-    socket.peer = StreamEnd(host: other, socket: theirs)
-    guard let handle = sockets.insert(socket) else { return nil }
-    let stream = SocketID(handle)
-    turn { $0.accepted(stream, on: listener, from: remote, peer: nil) }
-    return sockets.contains(handle) ? stream : nil
+  /// Connects to a path of this host, as `peer`: what the command line does.
+  package func connect(path: String, as peer: LocalPeer) throws(NetworkFailure) -> SocketID {
+    let nowhere = Endpoint(.loopbackV4, port: 0)
+    guard let place = host.paths[path], place.world.isAlive else { throw .refused }
+    let stream = SimulatedStream(world: self, local: nowhere, remote: nowhere)
+    let socket = try insert(.stream(stream))
+    stream.socket = socket
+    network.schedule(now, world: -1) { [weak self] in
+      guard let self, self.isAlive, !stream.isClosed else { return }
+      self.join(stream, to: place.world, place.socket, peer: peer, local: nowhere, answered: self.now)
+    }
+    return socket
   }
 
-  /// Connects to a path listener of this very host, as its command line does.
-  package func connectLocally(path: String, from other: SimulatedWorld, peer: LocalPeer) -> SocketID? {
-    guard let listener = sockets.handles.first(where: { sockets[$0]?.path == path }),
-      let theirs = other.sockets.insert(
-        SimulatedSocket(kind: .stream, local: Endpoint(.loopbackV4, port: 0), path: nil))
-    else { return nil }
-    var socket = SimulatedSocket(kind: .stream, local: Endpoint(.loopbackV4, port: 0), path: nil)
-    socket.peer = StreamEnd(host: other, socket: SocketID(theirs))
-    guard let handle = sockets.insert(socket) else { return nil }
-    other.sockets.update(theirs) { $0.peer = StreamEnd(host: self, socket: SocketID(handle)) }
-    turn {
-      $0.accepted(
-        SocketID(handle), on: SocketID(listener), from: Endpoint(.loopbackV4, port: 0), peer: peer)
+  private func join(
+    _ stream: SimulatedStream, to other: SimulatedWorld, _ listener: SocketID, peer: LocalPeer?,
+    local: Endpoint, answered: Instant
+  ) {
+    let far = SimulatedStream(world: other, local: local, remote: stream.local)
+    guard other.isAlive, let socket = try? other.insert(.stream(far)) else {
+      fail(stream, .refused, after: .zero)
+      return
     }
-    return SocketID(theirs)
+    far.socket = socket
+    far.isOpen = true
+    far.far = stream
+    stream.far = far
+    other.tell(at: network.now) { world, resident in
+      guard !far.isClosed else { return }
+      world.network.journal.event("accepted", at: world.now, world: world.index, "\(stream.local)")
+      resident.accepted(socket, on: listener, from: stream.local, peer: peer)
+    }
+    tell(at: answered) { world, resident in
+      guard !stream.isClosed, !stream.isOpen else { return }
+      stream.isOpen = true
+      world.network.journal.event("connected", at: world.now, world: world.index)
+      resident.connected(stream.socket)
+    }
+  }
+
+  private func fail(_ stream: SimulatedStream, _ failure: NetworkFailure, after interval: Interval) {
+    tell(at: network.now + interval) { _, _ in stream.end(failure) }
   }
 
   package func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool {
-    guard let socket = sockets[stream.handle], socket.kind == .stream, let peer = socket.peer else {
+    guard case .stream(let own)? = sockets[stream.handle], own.isOpen else { return false }
+    guard own.unsent + bytes.count <= SimulatedWorld.streamQueueLimit else {
+      own.owesDrained = true
       return false
     }
-    guard socket.unsent + bytes.count <= SimulatedSocket.queueLimit else { return false }
-    var rest: [UInt8] = []
-    for index in bytes.indices { rest.append(bytes[index]) }
-    sockets.update(stream.handle) { $0.unsent += rest.count }
-    // In order, in random pieces.
-    while !rest.isEmpty {
-      let count = min(rest.count, 1 + Int(dice.below(1460)))
-      let piece = Array(rest[..<count])
-      rest.removeFirst(count)
-      transmit(piece, on: stream, to: peer, attempt: 0)
-    }
+    if own.queue.isEmpty { touched.append(own) }
+    own.queue += bytes.copied
     return true
   }
 
-  private func transmit(_ piece: [UInt8], on stream: SocketID, to peer: StreamEnd, attempt: Int) {
-    guard let socket = sockets[stream.handle] else { return }
-    network.note(piece, socket.local, Endpoint(.anyV4, port: 0))
-    let arrival = max(socket.lastArrival, network.now + network.weather.delay)
-    sockets.update(stream.handle) { $0.lastArrival = arrival }
-    network.after(arrival - network.now) { [weak self] in
-      self?.arrive(piece, on: stream, to: peer, attempt: attempt)
+  package func unsent(on stream: SocketID) -> Int {
+    guard case .stream(let own)? = sockets[stream.handle] else { return 0 }
+    if own.unsent > 0 {
+      own.owesDrained = true
+      if !touched.contains(where: { $0 === own }) { touched.append(own) }
     }
+    return own.unsent
   }
-
-  private func arrive(_ piece: [UInt8], on stream: SocketID, to peer: StreamEnd, attempt: Int) {
-    guard let socket = sockets[stream.handle] else { return }
-    guard let host = peer.host, !host.isCrashed else { return fail(stream, .reset) }
-    if network.isCut(socket.local.address, host.addresses[0]) {
-      // Retransmission until the kernel gives up.
-      guard attempt < 15 else { return fail(stream, .timedOut) }
-      network.after(.seconds(1)) { [weak self] in
-        self?.arrive(piece, on: stream, to: peer, attempt: attempt + 1)
-      }
-      return
-    }
-    sockets.update(stream.handle) { $0.unsent -= piece.count }
-    host.take(piece, on: peer.socket)
-    if let after = sockets[stream.handle], after.unsent == 0 { turn { $0.drained(stream) } }
-  }
-
-  private func take(_ piece: [UInt8], on stream: SocketID) {
-    guard let socket = sockets[stream.handle] else { return }
-    if socket.isReading {
-      turn { $0.received(piece.span, onStream: stream) }
-    } else {
-      sockets.update(stream.handle) { $0.held.append(piece) }
-    }
-  }
-
-  package func unsent(on stream: SocketID) -> Int { sockets[stream.handle]?.unsent ?? 0 }
 
   package func setReading(_ reading: Bool, on stream: SocketID) {
-    sockets.update(stream.handle) { $0.isReading = reading }
-    guard reading else { return }
-    network.after(.zero) { [weak self] in
-      guard let self, self.sockets[stream.handle]?.isReading == true else { return }
-      let held = self.sockets.update(stream.handle) { socket in
-        defer { socket.held = [] }
-        return socket.held
-      }
-      for piece in held ?? [] { self.take(piece, on: stream) }
+    guard case .stream(let own)? = sockets[stream.handle] else { return }
+    own.setReading(reading)
+  }
+
+  package func local(of socket: SocketID) -> Endpoint? {
+    switch sockets[socket.handle] {
+    case .datagram(let local), .listener(let local): local
+    case .stream(let stream): stream.local
+    case .path, nil: nil
     }
   }
 
   package func close(_ socket: SocketID, flushing: Bool) {
-    guard let closing = sockets[socket.handle] else { return }
-    if flushing, closing.unsent > 0, closing.kind == .stream {
-      let arrival = max(closing.lastArrival, network.now)
-      network.after(arrival - network.now + .microseconds(1)) { [weak self] in
-        self?.close(socket, flushing: false)
-      }
-      return
-    }
-    _ = sockets.remove(socket.handle)
-    switch closing.kind {
-    case .datagram, .listener:
-      let isStream = closing.kind == .listener
-      ports[PortKey(isStream: isStream, port: closing.local.port, address: closing.local.address)] = nil
-    case .stream:
-      if let peer = closing.peer { breakPeer(peer, .closed) }
-    }
+    if case .stream(let stream)? = sockets[socket.handle] { stream.close(flushing: flushing) }
+    unbind(socket)
   }
 
-  private func breakPeer(_ peer: StreamEnd, _ failure: NetworkFailure = .reset) {
-    guard let host = peer.host else { return }
-    network.after(network.weather.delay + .microseconds(2)) { host.fail(peer.socket, failure) }
-  }
-
-  private func fail(_ stream: SocketID, _ failure: NetworkFailure) {
-    guard sockets.remove(stream.handle) != nil else { return }
-    turn { $0.closed(stream, failure) }
-  }
-
-  // MARK: Workers and names
+  // MARK: World: workers
 
   package func perform<Result: Sendable>(
     on lane: Lane, _ work: @escaping @Sendable () -> Result, then: @escaping (Result) -> Void
   ) {
-    let start = max(laneFree[lane.rawValue], network.now)
-    let end = start + .nanoseconds(Int64(dice.below(UInt64(max(1, workDelay.nanoseconds)))) + 1000)
+    let begin = max(now, laneFree[lane.rawValue])
+    let end = begin + drawn(host.laneLatency.least, host.laneLatency.most)
     laneFree[lane.rawValue] = end
-    network.after(end - network.now) { [weak self] in
-      guard let self, !self.isCrashed else { return }
+    network.schedule(begin, world: -1) { [weak self] in
+      guard let self, self.isAlive else { return }
       let result = work()
-      self.turn { _ in then(result) }
+      self.tell(at: end) { world, _ in
+        world.network.journal.event("performed", at: world.now, world: world.index)
+        then(result)
+      }
     }
   }
 
   package func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) {
-    network.after(workDelay) { [weak self] in
-      guard let self, !self.isCrashed else { return }
-      self.turn { _ in then(self.names[query] ?? []) }
+    tell(at: now + drawn(host.nameLatency.least, host.nameLatency.most)) { world, _ in
+      world.network.journal.event("resolved", at: world.now, world: world.index)
+      then(world.host.names[query] ?? world.network.names[query] ?? [])
     }
   }
 
-  package func stop() { hasStopped = true }
+  // MARK: Inside
 
-  /// Sends the host's process a signal.
-  package func signal(_ signal: Signal) { turn { $0.signalled(signal) } }
-}
-
-/// A socket of a simulated host.
-struct SimulatedSocket {
-  enum Kind { case datagram, listener, stream }
-
-  static let queueLimit = 1 << 20
-
-  let kind: Kind
-  let local: Endpoint
-  let path: String?
-  var peer: StreamEnd?
-  var unsent = 0
-  var lastArrival = Instant(nanoseconds: 0)
-  var isReading = true
-  var held: [[UInt8]] = []
-
-  init(kind: Kind, local: Endpoint, path: String?) {
-    self.kind = kind
-    self.local = local
-    self.path = path
+  private func insert(_ socket: Socket) throws(NetworkFailure) -> SocketID {
+    guard let handle = sockets.insert(socket) else { throw .tooManyOpen }
+    return SocketID(handle)
   }
-}
 
-/// The other end of a stream.
-struct StreamEnd {
-  weak var host: SimulatedWorld?
-  let socket: SocketID
-}
+  func drop(_ socket: SocketID) { _ = sockets.remove(socket.handle) }
 
-/// The zones that simulated buildings stand in.
-enum SimulatedZone {
-  /// Seconds to add to UTC; nil for a zone that is not simulated.
-  static func offset(at wall: WallTime, in zone: String) -> Int64? {
-    switch zone {
-    case "UTC", "Etc/UTC": return 0
-    case "Europe/Paris":
-      // Summer time from 01:00 UTC on the last Sunday of March to that of October.
-      let date = CivilDate(daysSinceEpoch: Int(wall.seconds / 86_400))
-      let start = lastSunday(of: 3, in: date.year) * 86_400 + 3600
-      let end = lastSunday(of: 10, in: date.year) * 86_400 + 3600
-      return wall.seconds >= Int64(start) && wall.seconds < Int64(end) ? 7200 : 3600
-    default: return nil
+  private func unbind(_ socket: SocketID) {
+    switch sockets.remove(socket.handle) {
+    case .datagram(let local): host.datagrams[local] = nil
+    case .listener(let local): host.listeners[local] = nil
+    case .path(let path): if host.paths[path]?.world === self { host.paths[path] = nil }
+    case .stream, nil: break
     }
   }
 
-  private static func lastSunday(of month: Int, in year: Int) -> Int {
-    let last = CivilDate(year: year, month: month, day: 31)
-    return last.daysSinceEpoch - (last.weekday + 1) % 7
+  private func bind(
+    _ local: Endpoint, isTaken: (Endpoint) -> Bool
+  ) throws(NetworkFailure) -> Endpoint {
+    guard local.address.isUnspecified || host.owns(local.address) else { throw .addressNotAvailable }
+    if local.port != 0 {
+      guard !isTaken(local), !host.takenPorts.contains(local.port) else { throw .addressInUse }
+      return local
+    }
+    guard
+      let port = host.freePort({ isTaken(Endpoint(local.address, port: $0)) || host.takenPorts.contains($0) })
+    else { throw .addressInUse }
+    return Endpoint(local.address, port: port)
+  }
+
+  func chance(_ perMille: Int) -> Bool { perMille > 0 && random.below(1000) < UInt64(perMille) }
+  func draw(_ bound: Int) -> Int { Int(random.below(UInt64(max(1, bound)))) }
+  func drawn(_ most: Interval) -> Interval { drawn(.zero, most) }
+  func drawn(_ least: Interval, _ most: Interval) -> Interval {
+    least + Interval(nanoseconds: Int64(random.below(UInt64(max(0, (most - least).nanoseconds)) + 1)))
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// The bytes, owned.
+  var copied: [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(count)
+    for index in indices { result.append(self[index]) }
+    return result
   }
 }
