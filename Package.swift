@@ -94,7 +94,9 @@ let programs: [Target] = [
       "Gateway",
     ], swiftSettings: house),
   .executableTarget(
-    name: "vestibule", dependencies: ["Wire", "JSON", "HTTP", "API"], swiftSettings: house),
+    name: "vestibule",
+    dependencies: ["Wire", "Reactor", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "API"],
+    swiftSettings: house),
 ]
 
 let roomTests: [Target] = [
@@ -119,8 +121,9 @@ let roomTests: [Target] = [
     "Building",
     [
       "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
-      "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation",
+      "API", "Web", "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation",
     ]),
+  tests("Vestibule", ["Wire", "JSON", "HTTP", "API", "vestibule"]),
 ]
 
 /// The simulated outside: never shipped.

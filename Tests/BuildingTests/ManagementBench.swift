@@ -1,0 +1,183 @@
+import API
+import HTTP
+import JSON
+import Journal
+import Management
+import Web
+import Wire
+
+/// A gateway that is none: it remembers what it was asked and answers with examples.
+final class AskedOperations: Operations {
+  var asked: [String] = []
+  var healthStatus = "up"
+  var waiting: [Completion<OpenReply>] = []
+  var holdsDoors = false
+
+  func health() -> HealthView { HealthView(status: healthStatus, components: [.example]) }
+  func metrics() -> [Counters.Family] {
+    let counters = Counters()
+    counters.make("vestibule_calls_total", help: "Calls.", labels: ["end": "answered"]).add(3)
+    counters.make("vestibule_calls", .gauge, help: "Live calls\nand \\ more.").set(1)
+    counters.make("vestibule_odd", .gauge, labels: ["name": "a\"b\\c\nd"]).set(-2)
+    return counters.families
+  }
+  func status() -> StatusView { .example }
+  func doctor(then: @escaping Completion<[CheckView]>) { then(.success([.example])) }
+  func exportDirectory() -> JSONValue { ["units": []] }
+  func applyDirectory(
+    _ text: [UInt8], file: String, dryRun: Bool, by: Principal, then: @escaping Completion<ApplyReply>
+  ) {
+    asked.append("apply \(String(decoding: text, as: UTF8.self)) \(file) \(dryRun) \(by.name)")
+    if text == Array("bad".utf8) {
+      let place = JSONPlace(file: file, position: JSONPosition(line: 1, column: 1), path: "")
+      then(.failure(.faulty([JSONError(place, expected: "a value")])))
+    } else {
+      then(.success(.example))
+    }
+  }
+  func units() -> [UnitView] { [.example] }
+  func accounts() -> [AccountView] { [.example, .example] }
+  func stations() -> [StationView] { [.example] }
+  func cameras() -> [CameraView] { [] }
+  func doors() -> [DoorView] { [.example] }
+  func enroll(
+    _ username: String, _ request: EnrollRequest, by: Principal, then: @escaping Completion<JSONValue>
+  ) {
+    asked.append("enroll \(username) \(request.format) \(request.replace)")
+    then(.success(SIPCredential.example.json))
+  }
+  func revoke(
+    _ username: String, credential id: String?, by: Principal, then: @escaping Completion<RevokeReply>
+  ) {
+    asked.append("revoke \(username) \(id ?? "all")")
+    then(.failure(.unknown("account", username, list: "accounts")))
+  }
+  func setDoNotDisturb(
+    account username: String, _ dnd: Bool, by: Principal, then: @escaping Completion<DoNotDisturb>
+  ) {
+    asked.append("dnd account \(username) \(dnd)")
+    then(.success(DoNotDisturb(dnd: dnd)))
+  }
+  func setDoNotDisturb(
+    unit number: String, _ dnd: Bool, by: Principal, then: @escaping Completion<DoNotDisturb>
+  ) {
+    asked.append("dnd unit \(number) \(dnd)")
+    then(.success(DoNotDisturb(dnd: dnd)))
+  }
+  func calls() -> [CallView] { [.example] }
+  func hangUp(call id: String, by: Principal) -> Outcome<Void> {
+    asked.append("hangup \(id)")
+    return .success(())
+  }
+  func callRecords(limit: Int, before: String?, then: @escaping Completion<[CallView]>) {
+    asked.append("cdr \(limit) \(before ?? "-")")
+    then(.success([.example]))
+  }
+  func bans() -> [BanView] { [.example] }
+  func liftBan(address: String, by: Principal, then: @escaping Completion<Void>) {
+    asked.append("lift \(address)")
+    then(.success(()))
+  }
+  func openDoor(_ id: String, by: Principal, then: @escaping Completion<OpenReply>) {
+    asked.append("open \(id) \(by.name)")
+    if holdsDoors {
+      waiting.append(then)
+    } else {
+      then(.success(OpenReply(door: id, result: "opened", reason: nil)))
+    }
+  }
+  func ring(_ request: RingRequest, by: Principal) -> Outcome<RingTicket> {
+    asked.append("ring \(request.target) \(request.station ?? "-") \(request.seconds)")
+    return .success(.example)
+  }
+  func ringReport(_ id: String) -> Outcome<RingView> { .success(.example) }
+}
+
+/// Connections that lead nowhere: what was written is kept.
+final class PaperCarrier: WebCarrier {
+  var now = Instant(nanoseconds: 0)
+  var wall = WallTime(seconds: 1_795_210_119)
+  var written: [WebConnectionID: [UInt8]] = [:]
+  var closed: [WebConnectionID] = []
+  /// Bytes it takes before it is full; nil for no end.
+  var room: Int?
+
+  func write(_ bytes: [UInt8], on connection: WebConnectionID) -> Bool {
+    if let room {
+      guard bytes.count <= room else { return false }
+      self.room = room - bytes.count
+    }
+    written[connection, default: []] += bytes
+    return true
+  }
+  func close(_ connection: WebConnectionID) { closed.append(connection) }
+}
+
+/// Management over paper: requests as text, answers as values.
+final class ManagementBench {
+  let carrier = PaperCarrier()
+  let operations = AskedOperations()
+  let feed = EventFeed()
+  let server: WebServer
+  private var lastID: UInt64 = 0
+
+  static let root = WebPeer.local(LocalPeer(processID: 1, userID: 0, user: "root", isPermitted: true))
+  static let stranger = WebPeer.local(LocalPeer(processID: 1, userID: 7, user: "eve", isPermitted: false))
+  static let loopback = WebPeer.remote(Endpoint(.loopbackV4, port: 4000), isSecure: false)
+  static let outside = WebPeer.remote(Endpoint("192.0.2.1:4000")!, isSecure: false)
+
+  init(limits: WebLimits = WebLimits()) {
+    let carrier = carrier
+    let routes = RESTRoutes(operations: operations, feed: feed) { carrier.now }
+    server = WebServer(carrier: carrier, router: routes.makeRouter(), limits: limits)
+  }
+
+  func connect(_ peer: WebPeer = root) -> WebConnectionID {
+    lastID += 1
+    let id = WebConnectionID(lastID)
+    server.opened(id, peer: peer)
+    return id
+  }
+
+  func send(_ text: String, on id: WebConnectionID) { server.received(Array(text.utf8).span, on: id) }
+
+  /// What was written since the last time.
+  func heard(_ id: WebConnectionID) -> String {
+    String(decoding: carrier.written.removeValue(forKey: id) ?? [], as: UTF8.self)
+  }
+
+  struct Answer {
+    var status = 0
+    var fields = HTTPFields()
+    var body: [UInt8] = []
+    var text: String { String(decoding: body, as: UTF8.self) }
+    var json: JSONNode? { try? JSONNode(parsing: body) }
+  }
+
+  /// One request on a connection of its own, and the whole answer.
+  func ask(
+    _ method: HTTPMethod, _ target: String, fields: HTTPFields = HTTPFields(), body: String = "",
+    as peer: WebPeer = root
+  ) -> Answer {
+    let id = connect(peer)
+    var client = HTTPClientConnection()
+    var head = HTTPRequest(method, target, fields: ["Host": "gate"])
+    for field in fields.lines { head.fields.append(field.name, field.value) }
+    client.send(head, body: Array(body.utf8), now: carrier.now)
+    server.received(client.takeOutput().span, on: id)
+    let written = carrier.written.removeValue(forKey: id) ?? []
+    client.receive(written.span, now: carrier.now)
+    var answer = Answer()
+    while let event = client.next() {
+      switch event {
+      case .response(let head):
+        answer.status = head.status
+        answer.fields = head.fields
+      case .body(let data): answer.body += data
+      case .end: break
+      case .failed: answer.status = -1
+      }
+    }
+    return answer
+  }
+}
