@@ -123,7 +123,9 @@ let roomTests: [Target] = [
       "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
       "API", "Web", "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation",
     ]),
-  tests("Vestibule", ["Wire", "JSON", "HTTP", "API", "vestibule"]),
+  tests(
+    "Vestibule",
+    ["Wire", "JSON", "SDP", "RTP", "HTTP", "SIP", "API", "vestibule", "Simulation"]),
 ]
 
 /// The simulated outside: never shipped.

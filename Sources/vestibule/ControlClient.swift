@@ -57,6 +57,13 @@ final class ControlClient: Resident {
     throw .unreachable("the gateway ended the stream")
   }
 
+  /// Lets time pass.
+  func pause(_ interval: Interval) {
+    reactor.settle(in: self)
+    let end = reactor.now + interval
+    repeat { reactor.turn(waitingAtMost: end - reactor.now) } while reactor.now < end
+  }
+
   private func exchange(
     _ method: HTTPMethod, _ target: String, _ fields: HTTPFields, _ body: [UInt8],
     _ limits: HTTPClientLimits
@@ -154,7 +161,7 @@ final class ControlClient: Resident {
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
   ) {}
   func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {}
-  func signalled(_ signal: Signal) {}
+  func signalled(_ signal: Signal) { failure = .failed(["interrupted"]) }
   func settle() {}
 
   private var unsent: [UInt8] = []

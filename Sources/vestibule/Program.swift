@@ -11,7 +11,10 @@ struct Program {
       case .say(let text): Terminal.say(text)
       case .run(let invocation):
         let path = invocation.options["socket"] ?? environment("VESTIBULE_SOCKET") ?? Verb.defaultSocket
-        let client = ControlClient(reactor: Reactor(), path: path)
+        var options = Reactor.Options()
+        // A call that is interrupted hangs up first.
+        options.takesSignals = invocation.verb == .ring
+        let client = ControlClient(reactor: Reactor(options), path: path)
         try Commands(client: client, invocation: invocation).run()
       }
     } catch {
