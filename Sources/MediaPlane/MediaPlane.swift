@@ -62,6 +62,14 @@ package final class MediaPlane {
     self.ports = Ports(ports, start: random.next())
   }
 
+  // Joined streams hold one another: a plane that is dropped in mid-call parts them.
+  deinit {
+    for case let stream? in streams {
+      stream.links.removeAll()
+      stream.heardFrom = nil
+    }
+  }
+
   // MARK: Legs
 
   /// Opens a leg's ports. Nothing is let in before `setRemote`.
