@@ -163,6 +163,8 @@ package final class Database: @unchecked Sendable {
         "UPDATE units SET quiet = ? WHERE number = ?", .flag(isQuiet), .text(number.rawValue))
     case .call(let row): try connection.add(row)
     case .audit(let row): try connection.append(row)
+    case .record(let entry, let hash):
+      try connection.append(AuditRow(after: try connection.auditTail(), entry, hash: hash))
     case .event(let row):
       try connection.run(
         "INSERT INTO events (id, at, type, body) VALUES (?, ?, ?, ?)", .integer(row.id), .time(row.at),
@@ -185,6 +187,9 @@ package final class Database: @unchecked Sendable {
   package func calls(limit: Int, before: WallTime? = nil) throws(StoreFailure) -> [CallRow] {
     try connection.calls(limit: limit, before: before)
   }
+
+  /// Where the audit log ends: what a caller that chains rows itself goes on from after a failed commit.
+  package func auditTail() throws(StoreFailure) -> AuditTail { try connection.auditTail() }
 
   /// Audit rows in order, from `sequence` on.
   package func audit(from sequence: Int64 = 1, limit: Int) throws(StoreFailure) -> [AuditRow] {

@@ -164,6 +164,30 @@ package struct CallRow: Hashable, Sendable {
   }
 }
 
+/// What an audit row says, before it has its place in the chain.
+package struct AuditEntry: Hashable, Sendable {
+  package var at: WallTime
+  /// Who: an account, a station, `local:USER`.
+  package var actor: String
+  /// What, such as `door.open`.
+  package var action: String
+  /// To what, such as `entrance`.
+  package var subject: String
+  package var result: String
+  package var detail: String
+
+  package init(
+    at: WallTime, actor: String, action: String, subject: String, result: String, detail: String = ""
+  ) {
+    self.at = at
+    self.actor = actor
+    self.action = action
+    self.subject = subject
+    self.result = result
+    self.detail = detail
+  }
+}
+
 /// One row of the audit log. Rows are a chain: each carries the hash of the one before, and its own hash is that
 /// of `hashed`. The caller hashes; the store refuses a row that does not continue the chain.
 package struct AuditRow: Hashable, Sendable {
@@ -196,6 +220,12 @@ package struct AuditRow: Hashable, Sendable {
     self.detail = detail
     self.hash = []
     self.hash = hash(hashed)
+  }
+
+  package init(after tail: AuditTail, _ entry: AuditEntry, hash: ([UInt8]) -> [UInt8]) {
+    self.init(
+      after: tail, at: entry.at, actor: entry.actor, action: entry.action, subject: entry.subject,
+      result: entry.result, detail: entry.detail, hash: hash)
   }
 
   init(sequence: Int64, at: WallTime, texts: [String], previous: [UInt8], hash: [UInt8]) {

@@ -17,7 +17,10 @@ package enum StoreChange: Sendable {
   case quietAccount(AccountName, Bool)
   case quietUnit(UnitID, Bool)
   case call(CallRow)
+  /// A row that somebody chained. When a commit fails, rows chained after it no longer fit and are refused too.
   case audit(AuditRow)
+  /// Chains `entry` to whatever the log ends with when it is written, so a failed commit leaves no gap.
+  case record(AuditEntry, hash: @Sendable ([UInt8]) -> [UInt8])
   case event(EventRow)
   /// Forgets events up to this one: everybody has them.
   case forgetEvents(through: Int64)
@@ -32,7 +35,7 @@ package enum StoreChange: Sendable {
     switch self {
     case .bind, .unbind, .credentialUsed: true
     case .directory, .addCredential, .removeCredential, .ban, .liftBan, .quietAccount, .quietUnit, .call,
-      .audit, .event, .forgetEvents, .forgetCalls, .setting:
+      .audit, .record, .event, .forgetEvents, .forgetCalls, .setting:
       false
     }
   }

@@ -80,7 +80,7 @@ package final class SimulatedDisk {
       return SQLITE_OK
     }
     unsafe vfs.pointee.xRandomness = { vfs, count, out in
-      let bytes = unsafe disk(vfs).random(Int(count)).map { CChar(bitPattern: $0) }
+      let bytes = unsafe disk(vfs).chance(Int(count)).map { CChar(bitPattern: $0) }
       unsafe out!.update(from: bytes, count: bytes.count)
       return count
     }
@@ -172,7 +172,7 @@ package final class SimulatedDisk {
 
   fileprivate func exists(_ name: String) -> Bool { files[name] != nil }
 
-  fileprivate func random(_ count: Int) -> [UInt8] { dice.bytes(count) }
+  fileprivate func chance(_ count: Int) -> [UInt8] { dice.bytes(count) }
 
   fileprivate func write(_ write: Write, to file: File) -> Int32 {
     guard mayWrite() else { return Fault.write }

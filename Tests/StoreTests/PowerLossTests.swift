@@ -110,6 +110,24 @@ import Wire
     #expect(try database.load().settings == ["a": "1", "b": "2"])
   }
 
+  @Test func anAuditEntryAfterAFailedCommitContinuesTheChainThatIsStored() throws {
+    let disk = SimulatedDisk(name: "chain")
+    let database = try Database(path: "/state.db", vfs: disk.name)
+    func entry(_ number: Int) -> StoreChange {
+      .record(
+        AuditEntry(at: at(Int64(number)), actor: "a", action: "b", subject: "c", result: "\(number)"),
+        hash: { digest($0) })
+    }
+    try database.commit([entry(1), entry(2)])
+    disk.isFailing = true
+    #expect(throws: StoreFailure.self) { try database.commit([entry(3)]) }
+    disk.isFailing = false
+    try database.commit([entry(4)])
+    #expect(try database.audit(limit: 9).map(\.result) == ["1", "2", "4"])
+    #expect(try database.brokenAuditRow(hash: digest) == nil)
+    #expect(try database.auditTail() == database.load().auditTail)
+  }
+
   @Test func aDiskThatFailsForAWhileIsUsedAgainAfterwards() throws {
     let disk = SimulatedDisk(name: "failing")
     let database = try Database(path: "/state.db", vfs: disk.name)
