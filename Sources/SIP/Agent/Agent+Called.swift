@@ -11,6 +11,10 @@ extension Agent {
     if let complaint = timerComplaint(about: request) ?? replacesComplaint(about: request) {
       return refuse(request, on: flow, complaint.status, headers: complaint.headers, &turn)
     }
+    let address = flow.remote.address
+    guard callsByAddress[address, default: 0] < configuration.callsPerAddress else {
+      return refuseForCapacity(request, on: flow, &turn)
+    }
     let session = Session(
       isCaller: false, callID: request.callID, local: request.to, remote: request.from,
       cseq: UInt32(1 + turn.random.below(9_999)), leastInterval: configuration.minimumSessionInterval)
@@ -24,6 +28,8 @@ extension Agent {
     session.remote.tag = nil
     session.contactUser = request.requestURI?.user
     session.identity = identity
+    session.caller = address
+    callsByAddress[address, default: 0] += 1
     session.dialogs = [dialog]
     session.chosen = 0
     session.invite = server

@@ -125,7 +125,7 @@ extension Agent {
 
   // MARK: Ours
 
-  /// Offers new media: by re-INVITE, or by UPDATE before the call is confirmed where the peer takes it. Waits its turn
+  /// Offers new media by re-INVITE. Before the call is confirmed, or while another exchange goes on, it waits its turn
   /// and repeats itself after 491; ends in `offerAccepted` or `offerRefused`. A later offer replaces a waiting one.
   package func offer(_ id: SessionID, body: Body, _ turn: inout Turn) {
     guard let session = sessions[id.handle], session.phase != .over, !session.isClosed else { return }

@@ -14,6 +14,7 @@ extension Agent {
     let record = ServerRecord(
       machine: ServerTransaction(isInvite: isInvite, isReliable: flow.transport.isReliable), key: key,
       method: request.method, flow: Agent.responseFlow(request, flow), source: flow.remote,
+      sentByPort: Agent.sentByPort(request, flow.transport),
       tag: request.toTag == nil ? String(turn.random.next() | 1 << 63, radix: 16) : "", request: request,
       session: session)
     guard let handle = servers.insert(record) else { return nil }
@@ -30,11 +31,15 @@ extension Agent {
   /// `rport`, to the port the Via names (§18.2.2, RFC 3581 §4).
   static func responseFlow(_ request: Message, _ flow: Flow) -> Flow {
     guard !flow.transport.isReliable else { return flow }
-    let via = request.parts.topVia
-    guard via.rport == nil else { return flow }
+    guard request.parts.topVia.rport == nil else { return flow }
     var back = flow
-    back.remote.port = via.port > 0 ? UInt16(truncatingIfNeeded: via.port) : 5060
+    back.remote.port = sentByPort(request, flow.transport)
     return back
+  }
+
+  static func sentByPort(_ request: Message, _ transport: TransportKind) -> UInt16 {
+    let port = request.parts.topVia.port
+    return port > 0 ? UInt16(truncatingIfNeeded: port) : Resolution.defaultPort(transport)
   }
 
   /// Begins a response of a transaction: 8.2.6's fields with our tag, and who we are.
@@ -125,7 +130,7 @@ extension Agent {
     servers.update(handle) { record in
       guard record.flow.transport.isReliable, !record.isRerouted, !record.response.isEmpty else { return }
       record.isRerouted = true
-      record.flow.socket = .none
+      record.loseConnection()
       _ = turn.out.send(record.response, on: record.flow)
     }
   }

@@ -44,6 +44,11 @@ extension Agent {
 
   /// The session does nothing more on its own: clocks stop, nothing waits.
   func finish(_ handle: Handle, _ session: Session) {
+    if let address = session.caller {
+      session.caller = nil
+      let left = callsByAddress[address, default: 1] - 1
+      callsByAddress[address] = left > 0 ? left : nil
+    }
     session.phase = .over
     for clock in Session.Clock.allCases { stop(clock, session) }
     session.answer = nil

@@ -31,6 +31,8 @@ package final class Agent {
   var sessions: Slab<Session>
   /// Initial INVITEs in progress by Call-ID, From tag and number, to find one that came by two ways (§8.2.2.2).
   var merges: [MergeKey: Handle] = [:]
+  /// How many calls each address has with us that are not over.
+  var callsByAddress: [IPAddress: Int] = [:]
   /// Client transactions that wait for a name, by ticket.
   var lookups: [UInt64: Handle] = [:]
   var lastTicket: UInt64 = 0
@@ -45,6 +47,9 @@ package final class Agent {
   package internal(set) var counters = AgentCounters()
 
   package init(configuration: AgentConfiguration, gate: any Gatekeeper, now: Instant) {
+    precondition(
+      max(configuration.transactionLimit, configuration.sessionLimit) < 1 << 24,
+      "a timer's token has 24 bits for a place")
     self.configuration = configuration
     self.gate = gate
     servers = Slab(limit: configuration.transactionLimit)
@@ -179,7 +184,7 @@ package final class Agent {
     }
     for handle in waiting { clientUndeliverable(handle, &turn) }
     servers.forEach { _, record in
-      if record.flow.socket == socket { record.flow.socket = .none }
+      if record.flow.socket == socket { record.loseConnection() }
     }
     for handle in sessions.handles {
       guard let session = sessions[handle] else { continue }
@@ -188,7 +193,9 @@ package final class Agent {
         session.dialogs[place].flow.socket = .none
         isAffected = true
       }
-      if let answer = session.answer, answer.flow.socket == socket { session.answer?.flow.socket = .none }
+      if let answer = session.answer, answer.flow.socket == socket {
+        session.answer?.flow = session.dialog?.way ?? answer.flow
+      }
       if isAffected, session.phase == .incoming { abandon(handle, session, .transport, &turn) }
     }
   }

@@ -35,6 +35,8 @@ package struct AgentConfiguration: Sendable {
   /// How many answered non-INVITE transactions are kept for copies of their requests; the oldest go first.
   package var answeredLimit = 4_096
   package var sessionLimit = 1_024
+  /// The most calls from one address at a time.
+  package var callsPerAddress = 256
   /// The most early dialogs of one INVITE; further forks are not followed before their 2xx.
   package var forkLimit = 16
   /// Extensions that a request may Require of us.

@@ -91,6 +91,13 @@ struct Dialog {
   /// address. A peer behind an address translator, or with a made-up name, is heard and reached on one flow only.
   var way: Flow {
     let hop = routeSet.first.flatMap { NameAddress($0)?.uri } ?? remoteTarget
+    if flow.socket == .none, flow.transport == .tcp || flow.transport == .tls {
+      // The peer's connection is gone, and nobody listens on the port it came from.
+      guard let address = hop.address else { return flow }
+      var way = flow
+      way.remote = Endpoint(address, port: hop.port ?? Resolution.defaultPort(flow.transport))
+      return way
+    }
     guard flow.transport == .udp, let address = hop.address, address == flow.remote.address else {
       return flow
     }

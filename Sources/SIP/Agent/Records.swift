@@ -59,6 +59,8 @@ struct ServerRecord {
   var flow: Flow
   /// Where the request came from, for `received` and `rport`.
   let source: Endpoint
+  /// The port of the Via, for when the connection is gone (§18.2.2).
+  let sentByPort: UInt16
   /// The To tag of responses; "" where the request has one.
   let tag: String
   /// Kept until the final response.
@@ -70,6 +72,14 @@ struct ServerRecord {
   var end: Handle = .none
   /// A response that could not be carried was sent once more to the sent-by address.
   var isRerouted = false
+}
+
+extension ServerRecord {
+  /// The connection is gone: what is still to be sent goes to the address the Via names.
+  mutating func loseConnection() {
+    flow.socket = .none
+    flow.remote.port = sentByPort
+  }
 }
 
 /// Whom a client transaction reports to.

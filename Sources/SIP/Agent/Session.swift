@@ -104,6 +104,8 @@ final class Session {
   var localCSeq: UInt32
   var contactUser: String?
   var identity: Identity?
+  /// Where a callee's call came from.
+  var caller: IPAddress?
 
   /// One for a callee; early ones by fork for a caller.
   var dialogs: [Dialog] = []
