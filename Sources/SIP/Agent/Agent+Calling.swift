@@ -133,7 +133,7 @@ extension Agent {
     _ turn: inout Turn
   ) {
     let tag = response.toTag ?? ""
-    if repeatAcknowledgement(client, tag, &turn) { return }
+    if repeatAcknowledgement(client, tag, on: flow, &turn) { return }
     var place = session.place(of: tag)
     if place == nil {
       // Twice the early forks: a hostile peer may make up tags for as long as the transaction lasts.
@@ -242,10 +242,11 @@ extension Agent {
   }
 
   /// The 2xx of this tag came again: so does its ACK. False when it was not acknowledged before.
-  func repeatAcknowledgement(_ client: Handle, _ tag: String, _ turn: inout Turn) -> Bool {
+  func repeatAcknowledgement(_ client: Handle, _ tag: String, on flow: Flow, _ turn: inout Turn) -> Bool {
     let known = clients.read(client) { record in record.acknowledgements.first { $0.tag == tag } }
     guard let known = known ?? nil else { return false }
-    turn.out.send(known.bytes, on: known.flow)
+    // The connection of the first copy may be gone by now; the one the 2xx came over is not.
+    turn.out.send(known.bytes, on: known.flow.transport.isReliable ? flow : known.flow)
     return true
   }
 }

@@ -167,12 +167,13 @@ extension Agent {
   }
 
   func reinviteHears(
-    _ handle: Handle, _ session: Session, _ client: Handle, _ response: Message, isRefresh: Bool,
+    _ handle: Handle, _ session: Session, _ client: Handle, _ response: Message, on flow: Flow,
+    isRefresh: Bool,
     _ turn: inout Turn
   ) {
     guard response.status >= 200 else { return }
     if response.status < 300 {
-      if repeatAcknowledgement(client, response.toTag ?? "", &turn) { return }
+      if repeatAcknowledgement(client, response.toTag ?? "", on: flow, &turn) { return }
       session.dialog?.refresh(by: response)
       if let dialog = session.dialog { acknowledge(session, client, dialog, body: nil, &turn) }
     }

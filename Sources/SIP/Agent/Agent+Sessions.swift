@@ -203,7 +203,7 @@ extension Agent {
     switch purpose {
     case .invite: inviteHears(handle, session, client, response, on: flow, &turn)
     case .reinvite(let isRefresh):
-      reinviteHears(handle, session, client, response, isRefresh: isRefresh, &turn)
+      reinviteHears(handle, session, client, response, on: flow, isRefresh: isRefresh, &turn)
     case .update(let isRefresh): updateHears(handle, session, response, isRefresh: isRefresh, &turn)
     case .info: tell(session, .response(TransactionID(client), response))
     case .bye, .prack, .notify: return

@@ -40,7 +40,7 @@ package final class Agent {
   var wheel: Wheel
   var events: [AgentEvent] = []
   var eventsTaken = 0
-  /// Drawn with the first message; makes To tags of stateless answers unguessable.
+  /// Drawn with the first message; To tags of stateless answers differ by it from one run to the next.
   var secret: UInt64 = 0
 
   /// What happened so far, for metrics.
@@ -82,6 +82,7 @@ package final class Agent {
   /// Takes one whole message: a datagram, or what a framer cut out of a stream. Never fails: a peer's mistake is
   /// answered, or counted and forgotten.
   package func receive(_ bytes: Span<UInt8>, on flow: Flow, _ turn: inout Turn) {
+    if Agent.isKeepAlive(bytes) { return }
     if secret == 0 { secret = turn.random.next() | 1 }
     let message: Message
     do throws(SIPParseError) {
@@ -89,7 +90,7 @@ package final class Agent {
     } catch {
       counters.unreadable += 1
       report(.mistake(.unreadable(error), flow))
-      let tag = Token.text(.none, secret ^ UInt64(bytes.count))
+      let tag = String(turn.random.next() | 1 << 63, radix: 16)
       if let answer = Refusal.response(to: bytes, for: error, tag: tag, source: flow.remote) {
         turn.out.send(answer, on: flow)
       }
@@ -102,6 +103,15 @@ package final class Agent {
       counters.responses += 1
       receive(response: message, on: flow, &turn)
     }
+  }
+
+  /// A few line ends or zeros, by which devices keep their translator's mapping open.
+  private static func isKeepAlive(_ bytes: Span<UInt8>) -> Bool {
+    guard bytes.count <= 8 else { return false }
+    for index in bytes.indices where bytes[index] != 13 && bytes[index] != 10 && bytes[index] != 0 {
+      return false
+    }
+    return true
   }
 
   func report(_ event: AgentEvent) { events.append(event) }

@@ -199,6 +199,12 @@ import Wire
     #expect(desk.agent.census.sessions == 2)
   }
 
+  @Test func lineEndsThatKeepAMappingOpenAreNoMistake() {
+    let desk = Desk()
+    for text in ["\r\n\r\n", "\r\n", "", "\0\0\0\0"] { #expect(desk.receive(Array(text.utf8)).isEmpty) }
+    #expect(desk.take().isEmpty && desk.agent.counters.unreadable == 0)
+  }
+
   @Test func bytesThatAreNoMessageGetWhatTheyDeserve() {
     let desk = Desk()
     #expect(desk.receive(Array("\u{0}\u{1}hello".utf8)).isEmpty)

@@ -188,6 +188,11 @@ struct Link {
   mutating func live(steps: Int) {
     for _ in 0..<steps {
       doSomething()
+      if isStream, dice.below(30) == 0 {
+        // The connection breaks, with what was on its way.
+        flights.removeAll()
+        for side in 0..<2 { act(side) { $0.connectionLost(Desk.streamSocket, &$1) } }
+      }
       run(to: now + .milliseconds(Int64(dice.below(dice.below(10) == 0 ? 40_000 : 1_500))))
     }
     for side in 0..<2 {
