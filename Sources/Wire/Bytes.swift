@@ -41,9 +41,9 @@ extension [UInt8] {
     }
   }
 
-  /// Appends lower-case hexadecimal.
-  package mutating func append(hex bytes: some Sequence<UInt8>) {
-    for byte in bytes {
+  /// Appends lower-case hexadecimal of the first `count` bytes, or of all.
+  package mutating func append(hex bytes: [UInt8], first count: Int = .max) {
+    for byte in bytes[..<Swift.min(count, bytes.count)] {
       append(ASCII.hexDigit(byte >> 4))
       append(ASCII.hexDigit(byte & 15))
     }

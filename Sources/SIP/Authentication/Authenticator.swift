@@ -135,7 +135,7 @@ package struct Authenticator: Sendable {
   /// The policy of the account that a request claims to come from, for its challenge; auto for a name that is
   /// none, so that the challenge tells nothing.
   package static func policy(for request: Message, accounts: any Accounts) -> DigestPolicy {
-    guard let user = request.from.uri.decodedUser else { return .auto }
+    guard let user = request.fromUser else { return .auto }
     return accounts.account(named: user)?.digest ?? .auto
   }
 

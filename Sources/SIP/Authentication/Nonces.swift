@@ -50,7 +50,7 @@ struct Nonces: Sendable {
     Nonces.appendHex(UInt64(serial), digits: 8, to: &bytes)
     Nonces.appendHex(UInt64(bitPattern: now.nanoseconds), digits: 16, to: &bytes)
     let mac = mac(serial, now.nanoseconds, address)
-    bytes.append(hex: mac[0..<16])
+    bytes.append(hex: mac, first: 16)
     assert(bytes.count - start == 56)
   }
 

@@ -141,32 +141,39 @@ package enum HeaderName: UInt8, Hashable, Sendable, CaseIterable {
 }
 
 /// Header names by key: one probe and, for names over eight letters, one comparison.
-struct HeaderTable: Sendable {
-  /// Tag of the name whose key falls here; 0 for none. 512 places for about 90 names keep probes short.
-  private var places: [UInt8] = Array(repeating: 0, count: 512)
-  private var keys: [UInt64] = Array(repeating: 0, count: 512)
-  /// Lower-case letters by tag, for the names over eight letters.
-  private var letters: [[UInt8]] = []
-  private var names: [HeaderName?] = []
+final class HeaderTable: Sendable {
+  private struct Place: Sendable {
+    var key: UInt64 = 0
+    /// 0: free.
+    var tag: UInt8 = 0
+    var length: UInt8 = 0
+    /// Where the name's lower-case letters begin among `letters`.
+    var start: UInt16 = 0
+  }
+
+  /// 512 places for about 90 names keep probes short.
+  private let places: [Place]
+  private let letters: [UInt8]
 
   static let shared = HeaderTable()
 
   private init() {
-    letters = Array(repeating: [], count: 256)
-    names = Array(repeating: nil, count: 256)
-    for name in HeaderName.allCases {
-      letters[Int(name.rawValue)] = Array(name.text.lowercased().utf8)
-      names[Int(name.rawValue)] = name
-      insert(HeadIndex.key(of: name.text), name)
-      if let compact = name.compact { insert(HeadIndex.key(of: String(compact)), name) }
+    var places = [Place](repeating: Place(), count: 512)
+    var letters: [UInt8] = []
+    func insert(_ text: String, _ name: HeaderName) {
+      let key = HeadIndex.key(of: text)
+      var place = HeaderTable.place(of: key)
+      while places[place].tag != 0 { place = (place + 1) & 511 }
+      places[place] = Place(
+        key: key, tag: name.rawValue, length: UInt8(text.utf8.count), start: UInt16(letters.count))
+      letters.append(contentsOf: text.lowercased().utf8)
     }
-  }
-
-  private mutating func insert(_ key: UInt64, _ name: HeaderName) {
-    var place = HeaderTable.place(of: key)
-    while places[place] != 0 { place = (place + 1) & 511 }
-    places[place] = name.rawValue
-    keys[place] = key
+    for name in HeaderName.allCases {
+      insert(name.text, name)
+      if let compact = name.compact { insert(String(compact), name) }
+    }
+    self.places = places
+    self.letters = letters
   }
 
   @inline(__always) private static func place(of key: UInt64) -> Int {
@@ -174,31 +181,29 @@ struct HeaderTable: Sendable {
   }
 
   /// The tag of the name at `range` of `bytes`, whose key is `key`; 0 when it is not in the table.
-  @inline(__always) func tag(_ key: UInt64, _ range: Range<Int>, _ bytes: Span<UInt8>) -> UInt8 {
+  func tag(_ key: UInt64, _ range: Range<Int>, _ bytes: Span<UInt8>) -> UInt8 {
     var place = HeaderTable.place(of: key)
     while true {
-      let tag = places[place]
-      if tag == 0 { return 0 }
-      if keys[place] == key {
-        if range.count == 1 { return tag }
-        if HeaderTable.isEqual(letters[Int(tag)], range, bytes) { return tag }
+      let known = places[place]
+      if known.tag == 0 { return 0 }
+      if known.key == key, Int(known.length) == range.count {
+        // Up to eight letters the key is the name.
+        if range.count <= 8 || isEqual(Int(known.start), range, bytes) { return known.tag }
       }
       place = (place + 1) & 511
     }
   }
 
-  private static func isEqual(_ letters: [UInt8], _ range: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
-    guard letters.count == range.count else { return false }
-    if letters.count <= 8 { return true }
-    var position = range.lowerBound
-    for letter in letters {
-      if bytes[position] | 0x20 != letter { return false }
-      position += 1
-    }
-    return true
+  private func isEqual(_ start: Int, _ range: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
+    let letters = letters
+    let known = letters.span.extracting(start..<start + range.count)
+    let given = bytes.extracting(range)
+    var difference: UInt8 = 0
+    for index in known.indices { difference |= known[index] ^ (given[index] | 0x20) }
+    return difference == 0
   }
 
   func find(_ key: UInt64, _ range: Range<Int>, _ bytes: Span<UInt8>) -> HeaderName? {
-    names[Int(tag(key, range, bytes))]
+    HeaderName(rawValue: tag(key, range, bytes))
   }
 }

@@ -75,6 +75,9 @@ package struct Message: Sendable {
   /// Nil when absent, as in RFC 2543 requests.
   package var fromTag: String? { storage.parts.fromTag.map(text) }
   package var toTag: String? { storage.parts.toTag.map(text) }
+  /// The user that From or To names, unescaped; without making the rest of the address.
+  package var fromUser: String? { user(storage.parts.from) }
+  package var toUser: String? { user(storage.parts.to) }
   /// The branch of the topmost Via.
   package var branch: String? { storage.parts.topVia.branch.map(text) }
   package var topVia: Via {
@@ -218,6 +221,15 @@ package struct Message: Sendable {
       preconditionFailure("From and To were parsed when the message was taken")
     }
     return NameAddress(span, parts)
+  }
+
+  private func user(_ place: Int) -> String? {
+    let range = storage.parts.index.fields[place].value
+    let bytes = storage.bytes
+    guard let parts = Grammar.address(bytes.span, range.lowerBound, range.upperBound),
+      let user = parts.uri.user
+    else { return nil }
+    return Text.unescaped(text(user))
   }
 
   private func fieldText(_ place: Int) -> String {

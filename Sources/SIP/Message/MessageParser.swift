@@ -11,7 +11,7 @@ struct MessageParts: Sendable {
   var method: Method = .invite
   var uri: Grammar.URIParts?
   var status = 0
-  var reason = 0..<0
+  @Grammar.Packed var reason: Range<Int> = 0..<0
   var cseq: UInt32 = 0
   /// Places among the fields.
   var via = 0
@@ -19,8 +19,8 @@ struct MessageParts: Sendable {
   var to = 0
   var callID = 0
   var topVia = Grammar.ViaParts(transport: 0..<0, host: 0..<0, port: -1, parameters: 0..<0, end: 0)
-  var fromTag: Range<Int>?
-  var toTag: Range<Int>?
+  @Grammar.PackedOptional var fromTag: Range<Int>?
+  @Grammar.PackedOptional var toTag: Range<Int>?
   var maxForwards: Int?
   var end = 0
 

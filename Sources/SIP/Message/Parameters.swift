@@ -93,7 +93,10 @@ package struct Parameters: Hashable, Sendable {
 /// Text of SIP between bytes and `String`.
 enum Text {
   static func string(_ bytes: Span<UInt8>, _ range: Range<Int>) -> String {
-    String(decoding: [UInt8](bytes.extracting(range)), as: UTF8.self)
+    let part = bytes.extracting(range)
+    if let text = try? UTF8Span(validating: part) { return String(copying: text) }
+    // Not UTF-8: repaired, letter by letter.
+    return String(decoding: [UInt8](part), as: UTF8.self)
   }
 
   /// A folded value on one line: each fold with its blanks becomes one space (RFC 3261, 7.3.1).
@@ -104,6 +107,10 @@ enum Text {
   }
 
   static func appendUnfolded(_ bytes: Span<UInt8>, _ range: Range<Int>, to text: inout [UInt8]) {
+    guard hasLineEnd(bytes.extracting(range)) else {
+      text.append(range, of: bytes)
+      return
+    }
     var position = range.lowerBound
     while position < range.upperBound {
       let byte = bytes[position]
@@ -123,11 +130,17 @@ enum Text {
   @inline(__always) static func append(_ text: String, to bytes: inout [UInt8]) {
     let start = bytes.count
     bytes.append(contentsOf: text.utf8)
-    var position = start
-    while position < bytes.count {
-      if bytes[position] == 13 || bytes[position] == 10 { bytes[position] = 32 }
-      position += 1
+    guard hasLineEnd(bytes.span.extracting(start..<bytes.count)) else { return }
+    for position in start..<bytes.count where bytes[position] == 13 || bytes[position] == 10 {
+      bytes[position] = 32
     }
+  }
+
+  /// Looked for without a branch per byte.
+  @inline(__always) private static func hasLineEnd(_ bytes: Span<UInt8>) -> Bool {
+    var found: UInt8 = 0
+    for index in bytes.indices { found |= (bytes[index] == 13 ? 1 : 0) | (bytes[index] == 10 ? 1 : 0) }
+    return found != 0
   }
 
   /// The content of a quoted string; anything else as it is.
@@ -166,8 +179,8 @@ enum Text {
 
   /// `%41` becomes `A`, once; a `%` that begins no escape stays.
   static func unescaped(_ text: String) -> String {
+    guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
     let bytes = Array(text.utf8)
-    guard bytes.contains(UInt8(ascii: "%")) else { return text }
     var result: [UInt8] = []
     var position = 0
     while position < bytes.count {

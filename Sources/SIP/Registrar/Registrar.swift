@@ -111,7 +111,7 @@ package struct Registrar: Sendable {
     random: inout Random
   ) -> Answer {
     // Who proves one account cannot register another.
-    guard request.to.uri.decodedUser == account.username, account.contactLimit > 0,
+    guard request.toUser == account.username, account.contactLimit > 0,
       account.transports.allows(flow.transport)
     else { return Answer(status: 403, headers: []) }
     expire(now)
@@ -243,7 +243,7 @@ package struct Registrar: Sendable {
       parameters: wish.parameters, flow: flow, path: request.values(.path), instance: wish.instance,
       regID: wish.regID, callID: request.callID, cseq: request.cseq.number,
       expires: now + .seconds(Int64(wish.seconds)), registered: now,
-      userAgent: String((request.value(.userAgent) ?? "").prefix(128)), reach: reach)
+      userAgent: Registrar.brief(request.value(.userAgent) ?? ""), reach: reach)
     if ping == nil, configuration.qualify > .zero {
       // Spread over the interval, so that a building that comes back at once is not pinged at once.
       let delay = Int64(random.below(UInt64(configuration.qualify.nanoseconds)))
@@ -258,6 +258,11 @@ package struct Registrar: Sendable {
     while let all = accounts[account.username], all.count > account.contactLimit {
       remove(all[0].binding.id, .replaced)
     }
+  }
+
+  /// At most 128 bytes of what a device says of itself.
+  private static func brief(_ text: String) -> String {
+    text.utf8.count <= 128 ? text : String(decoding: text.utf8.prefix(128), as: UTF8.self)
   }
 
   /// 200 with every contact as it was given, and how long it still lasts.
