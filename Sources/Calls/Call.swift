@@ -35,7 +35,7 @@ final class Call {
     case over
   }
 
-  unowned let calls: Calls
+  unowned let board: Switchboard
   let number: UInt64
   let id: CallID
   let invitation: Invitation
@@ -59,8 +59,9 @@ final class Call {
   var mediaCheck: Instant?
   var hangUpAt: Instant?
 
-  init(calls: Calls, number: UInt64, id: CallID, invitation: Invitation, caller: Leg, started: WallTime) {
-    self.calls = calls
+  init(board: Switchboard, number: UInt64, id: CallID, invitation: Invitation, caller: Leg, started: WallTime)
+  {
+    self.board = board
     self.number = number
     self.id = id
     self.invitation = invitation
@@ -116,13 +117,13 @@ final class Call {
     guard let body = answerBody(for: caller, facing: nil) else {
       return finish(.failed, status: 488, reason: nil, &turn)
     }
-    calls.emit(.doNotDisturb(account, on: on))
+    board.emit(.doNotDisturb(account, on: on))
     if caller.media.remote == nil { caller.exchange = .acknowledging }
     answerCaller(body, &turn)
     applyStreams(of: caller)
-    calls.media.play(.opened, on: caller.media.ports.id)
+    board.media.play(.opened, on: caller.media.ports.id)
     state = .confirming
-    hangUpAt = turn.now + Calls.confirmationLasts
+    hangUpAt = turn.now + Switchboard.confirmationLasts
   }
 
   // MARK: Ringing
@@ -133,7 +134,7 @@ final class Call {
       hunt?.fork = Fork(step: step, deadline: turn.now + step.timeout)
       stepEnds = turn.now + step.timeout
       for target in step.targets {
-        let contacts = calls.dialplan.contacts(of: target)
+        let contacts = board.dialplan.contacts(of: target)
         if contacts.isEmpty { hunt?.tally.count(.unreachable, rang: false) }
         for contact in contacts { startBranch(target, contact, &turn) }
       }
@@ -147,7 +148,7 @@ final class Call {
   func startBranch(_ target: CallTarget, _ contact: Contact, _ turn: inout Turn) {
     let near = near
     let video = near.media.offered(.video) != nil
-    guard let ports = calls.media.open(video: video, facing: contact.address) else {
+    guard let ports = board.media.open(video: video, facing: contact.address) else {
       hunt?.tally.countFailure()
       return
     }
@@ -162,7 +163,7 @@ final class Call {
       media: LegMedia(ports: ports, peerAddress: contact.address, originID: turn.random.next() >> 2))
     legs.append(leg)
     hunt?.fork?.branches.append(leg)
-    calls.register(media: ports.id, leg, self)
+    board.register(media: ports.id, leg, self)
     if !invite(leg, contact, offerBody(to: leg, onBehalfOf: near), &turn) {
       over(leg, .unreachable, 503)
       hunt?.tally.countFailure()
@@ -175,18 +176,18 @@ final class Call {
     var headers: [(String, String)] = []
     if hunt?.plan.isPage == true {
       headers = [
-        ("Call-Info", "<sip:\(near.party.username)@\(calls.configuration.domain)>;answer-after=0"),
+        ("Call-Info", "<sip:\(near.party.username)@\(board.configuration.domain)>;answer-after=0"),
         ("Alert-Info", "<http://localhost>;info=alert-autoanswer"),
       ]
     }
     let from = Party(
-      username: near.party.username, display: calls.dialplan.displayName(of: near.party))
-    leg.session = calls.signalling.invite(
+      username: near.party.username, display: board.dialplan.displayName(of: near.party))
+    leg.session = board.signalling.invite(
       LegInvitation(
         from: from, to: leg.party.username, destination: contact.destination, headers: headers, body: body),
       &turn)
     guard leg.session != SessionID(.none) else { return false }
-    calls.register(session: leg.session, leg, self)
+    board.register(session: leg.session, leg, self)
     return true
   }
 
@@ -199,14 +200,14 @@ final class Call {
       if early(leg, body, &turn) { return }
       if !hasRung {
         hasRung = true
-        calls.signalling.ring(caller.session, status: 180, body: nil, &turn)
+        board.signalling.ring(caller.session, status: 180, body: nil, &turn)
         caller.ring(180)
-        calls.emit(.ringing(record()))
+        board.emit(.ringing(record()))
       }
     case .transferring(_, let leaves?):
       if !hasRung {
         hasRung = true
-        calls.signalling.notifyTransfer(leaves.session, status: 180, &turn)
+        board.signalling.notifyTransfer(leaves.session, status: 180, &turn)
       }
     case .arriving, .answering, .talking, .transferring, .paging, .confirming, .over: break
     }
@@ -215,16 +216,16 @@ final class Call {
   /// Early media, where the building wants it: the only device of a fork has described its sound already. Never
   /// towards a station, which would take it for the answer.
   private func early(_ leg: Leg, _ body: Body?, _ turn: inout Turn) -> Bool {
-    guard calls.configuration.earlyMedia == .relayed, !caller.isStation, hunt?.fork?.branches.count == 1,
+    guard board.configuration.earlyMedia == .relayed, !caller.isStation, hunt?.fork?.branches.count == 1,
       caller.media.remote != nil, let description = SessionDescription(body), leg.media.settle(description),
       let answer = answerBody(for: caller, facing: leg)
     else { return false }
     connect(caller, leg)
-    calls.signalling.ring(caller.session, status: 183, body: answer, &turn)
+    board.signalling.ring(caller.session, status: 183, body: answer, &turn)
     caller.ring(183)
     if !hasRung {
       hasRung = true
-      calls.emit(.ringing(record()))
+      board.emit(.ringing(record()))
     }
     return true
   }
@@ -263,11 +264,11 @@ final class Call {
     guard
       formats.isEmpty
         || formats.contains(where: { one in
-          calls.configuration.transcoding.contains { $0.isSameEncoding(as: one) }
+          board.configuration.transcoding.contains { $0.isSameEncoding(as: one) }
         })
     else { return false }
     leg.hasRetried = true
-    calls.forget(session: leg.session)
+    board.forget(session: leg.session)
     leg.media.withdrawOffer()
     let direction: Direction = isPaging ? .sendonly : .sendrecv
     return invite(leg, contact, leg.media.offer(audio: [.pcma, .telephoneEvent(101)], direction), &turn)
@@ -306,7 +307,7 @@ final class Call {
     if case .paging = state { return pageAnswered(leg, body, &turn) }
     guard isHunting else { return }
     guard let description = SessionDescription(body), leg.media.settle(description) else {
-      calls.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
+      board.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
       return lose(leg, .mismatch, 488, &turn)
     }
     leg.talk(now: turn.now)
@@ -320,7 +321,7 @@ final class Call {
     guard let answer = answerBody(for: caller, facing: leg) else {
       return finish(.failed, status: 488, reason: .notAcceptable, &turn)
     }
-    answeredAt = calls.dialplan.wall
+    answeredAt = board.dialplan.wall
     answeredBy = leg.party.username
     let isLate = caller.media.remote == nil
     answerCaller(answer, &turn)
@@ -332,21 +333,21 @@ final class Call {
       connect(caller, leg)
     }
     beginTalk(&turn)
-    calls.emit(.answered(record()))
+    board.emit(.answered(record()))
   }
 
   func answerCaller(_ body: Body, _ turn: inout Turn) {
     isCallerAnswered = true
     caller.talk(now: turn.now)
-    calls.signalling.answer(caller.session, body: body, &turn)
+    board.signalling.answer(caller.session, body: body, &turn)
   }
 
   /// Starts the clocks of a conversation.
   func beginTalk(_ turn: inout Turn) {
     talkingSince = turn.now
-    mediaCheck = turn.now + Calls.mediaCheckEvery
-    var longest = calls.configuration.longestTalk
-    if let station, case .station(let name) = station.party, let settings = calls.dialplan.station(name) {
+    mediaCheck = turn.now + Switchboard.mediaCheckEvery
+    var longest = board.configuration.longestTalk
+    if let station, case .station(let name) = station.party, let settings = board.dialplan.station(name) {
       longest = min(longest, settings.maxTalk)
     }
     talkEnds = turn.now + longest
@@ -376,7 +377,7 @@ final class Call {
       finish(.answered, status: 480, reason: .talkedTooLong, &turn)
     }
     if let at = mediaCheck, at <= turn.now, !isOver {
-      mediaCheck = turn.now + Calls.mediaCheckEvery
+      mediaCheck = turn.now + Switchboard.mediaCheckEvery
       checkMedia(&turn)
     }
   }
@@ -406,7 +407,7 @@ final class Call {
     case .transferring(let stays, let leaves) where leg === leaves:
       // Who asked for the transfer need not wait for it.
       state = .transferring(stays: stays, leaves: nil)
-      calls.media.unbridge(stays.media.ports.id)
+      board.media.unbridge(stays.media.ports.id)
     case .ringing, .transferring:
       if leg === near {
         finish(isCallerAnswered ? .answered : .failed, status: 487, reason: reason ?? .missed, &turn)
@@ -427,41 +428,41 @@ final class Call {
     for leg in legs where leg.isLive {
       if leg === caller, !isCallerAnswered {
         let headers = status == 503 ? [("Retry-After", "10")] : []
-        calls.signalling.refuse(leg.session, status: status, headers: headers, &turn)
+        board.signalling.refuse(leg.session, status: status, headers: headers, &turn)
         over(leg, end.ofCaller, status)
       } else {
         release(leg, .cancelled, reason, &turn)
       }
     }
     var record = record()
-    record.ended = calls.dialplan.wall
+    record.ended = board.dialplan.wall
     record.end = end
-    if let hadAnswer, turn.now - hadAnswer >= Calls.shortestJudged {
+    if let hadAnswer, turn.now - hadAnswer >= Switchboard.shortestJudged {
       let talked = record.legs.filter { $0.state == .answered }
       let mute = talked.filter { $0.counts.packetsIn == 0 }
       record.isSilent = talked.count >= 2 && mute.count == talked.count
       record.isOneWay = !record.isSilent && !mute.isEmpty && hunt?.plan.isPage != true
     }
-    calls.emit(.ended(record))
-    calls.remove(self)
+    board.emit(.ended(record))
+    board.remove(self)
   }
 
   /// Takes one leg down in the way its state asks for.
   func release(_ leg: Leg, _ end: LegEnd, _ reason: Reason?, _ turn: inout Turn) {
     if leg.state == .talking {
-      calls.signalling.hangUp(leg.session, reason: reason, &turn)
+      board.signalling.hangUp(leg.session, reason: reason, &turn)
       over(leg, .answered, nil)
     } else {
-      calls.signalling.cancel(leg.session, reason: reason, &turn)
+      board.signalling.cancel(leg.session, reason: reason, &turn)
       over(leg, end, 487)
     }
   }
 
   /// Forgets a leg whose session is gone or going.
   func over(_ leg: Leg, _ end: LegEnd, _ code: Int?) {
-    calls.forget(session: leg.session)
-    calls.forget(media: leg.media.ports.id)
-    leg.finish(end, code: code, counts: calls.media.close(leg.media.ports.id))
+    board.forget(session: leg.session)
+    board.forget(media: leg.media.ports.id)
+    leg.finish(end, code: code, counts: board.media.close(leg.media.ports.id))
   }
 
   /// The call as it stands.
@@ -472,7 +473,7 @@ final class Call {
       id: id, from: invitation.caller.username, target: invitation.dialled, unit: unit,
       station: stationName, started: started, answered: answeredAt, answeredBy: answeredBy, ended: nil,
       end: nil,
-      legs: legs.map { $0.record(counts: $0.isLive ? calls.media.counts($0.media.ports.id) : nil) },
+      legs: legs.map { $0.record(counts: $0.isLive ? board.media.counts($0.media.ports.id) : nil) },
       isOneWay: false, isSilent: false, callID: invitation.callID)
   }
 

@@ -16,7 +16,7 @@ extension Call {
   /// The first offer to a device.
   func offerBody(to leg: Leg, onBehalfOf near: Leg) -> Body {
     let formats = Format.relayed(
-      near.media.offered(.audio)?.formats ?? [], transcoding: calls.configuration.transcoding)
+      near.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding)
     if hunt?.plan.isPage == true { return leg.media.offer(audio: formats, .sendonly) }
     let video = near.media.offered(.video)
     // A leg that was on hold is asked for by a transfer: it is to talk again.
@@ -29,7 +29,7 @@ extension Call {
   /// The answer to what `leg` offered last, given what is settled with the leg it is to talk to. Without an offer
   /// it is ours. Nil when they share no encoding.
   func answerBody(for leg: Leg, facing far: Leg?) -> Body? {
-    let transcoding = calls.configuration.transcoding
+    let transcoding = board.configuration.transcoding
     let isPage = hunt?.plan.isPage == true
     let farAudio = far?.media.settled(.audio)
     guard let offered = leg.media.offered(.audio) else {
@@ -60,14 +60,14 @@ extension Call {
   func applyStreams(of leg: Leg) {
     let audio = leg.media.stream(.audio)
     leg.codec = audio?.peer.media?.encoding ?? leg.codec
-    calls.media.setStreams(leg.media.ports.id, audio: audio, video: leg.media.stream(.video))
+    board.media.setStreams(leg.media.ports.id, audio: audio, video: leg.media.stream(.video))
   }
 
   /// Joins two legs. A key passes untouched unless it would reach a station: those are taken out of the stream.
   func connect(_ first: Leg, _ second: Leg) {
     applyStreams(of: first)
     applyStreams(of: second)
-    calls.media.bridge(
+    board.media.bridge(
       first.media.ports.id, second.media.ports.id,
       keys: KeyPassage(fromFirst: !second.isStation, fromSecond: !first.isStation))
   }
@@ -78,26 +78,26 @@ extension Call {
   /// comes or goes) is offered on and answered when that is; a refresh is answered at once.
   func offered(_ leg: Leg, body: Body?, _ turn: inout Turn) {
     guard leg.isLive, leg.exchange == .idle, let far = other(leg), leg.state == .talking else {
-      return calls.signalling.refuseOffer(leg.session, status: leg.exchange == .idle ? 488 : 491, &turn)
+      return board.signalling.refuseOffer(leg.session, status: leg.exchange == .idle ? 488 : 491, &turn)
     }
     guard body != nil else {
       leg.exchange = .acknowledging
-      return calls.signalling.acceptOffer(leg.session, body: freshOffer(leg, facing: far), &turn)
+      return board.signalling.acceptOffer(leg.session, body: freshOffer(leg, facing: far), &turn)
     }
     guard let description = SessionDescription(body) else {
-      return calls.signalling.refuseOffer(leg.session, status: 488, &turn)
+      return board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
     let before = leg.media
     let wanted = wish(of: leg)
     leg.media.takeOffer(description)
     guard leg.media.offered(.audio) != nil else {
       leg.media = before
-      return calls.signalling.refuseOffer(leg.session, status: 488, &turn)
+      return board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
     if wish(of: leg) != wanted || !fits(leg, far), far.exchange == .idle, far.state == .talking {
       leg.exchange = .asked
       far.exchange = .offered
-      return calls.signalling.offer(far.session, body: relayedOffer(to: far, from: leg), &turn)
+      return board.signalling.offer(far.session, body: relayedOffer(to: far, from: leg), &turn)
     }
     answerOffer(of: leg, facing: far, &turn)
   }
@@ -136,10 +136,10 @@ extension Call {
     leg.exchange = .idle
     leg.heardAt = turn.now
     if let answer = answerBody(for: leg, facing: far) {
-      calls.signalling.acceptOffer(leg.session, body: answer, &turn)
+      board.signalling.acceptOffer(leg.session, body: answer, &turn)
       applyStreams(of: leg)
     } else {
-      calls.signalling.refuseOffer(leg.session, status: 488, &turn)
+      board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
   }
 
@@ -173,7 +173,7 @@ extension Call {
   private func offerOn(to far: Leg, from leg: Leg, _ turn: inout Turn) {
     guard far.exchange == .idle, far.state == .talking else { return }
     far.exchange = .offered
-    calls.signalling.offer(far.session, body: relayedOffer(to: far, from: leg), &turn)
+    board.signalling.offer(far.session, body: relayedOffer(to: far, from: leg), &turn)
   }
 
   /// Which ways a leg's peer lets sound and pictures flow.
@@ -185,7 +185,7 @@ extension Call {
   private func fits(_ leg: Leg, _ far: Leg) -> Bool {
     !Format.accepted(
       of: leg.media.offered(.audio)?.formats ?? [], preferring: far.media.settled(.audio)?.media,
-      transcoding: calls.configuration.transcoding
+      transcoding: board.configuration.transcoding
     ).isEmpty
   }
 
@@ -194,7 +194,7 @@ extension Call {
     let video = leg.media.offered(.video)
     return far.media.offer(
       audio: Format.relayed(
-        leg.media.offered(.audio)?.formats ?? [], transcoding: calls.configuration.transcoding),
+        leg.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding),
       leg.media.offered(.audio)?.direction ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -204,7 +204,7 @@ extension Call {
     let known = leg.media.settled(.audio)?.formats ?? []
     let video = leg.media.settled(.video)
     return leg.media.offer(
-      audio: Format.relayed(known, transcoding: calls.configuration.transcoding),
+      audio: Format.relayed(known, transcoding: board.configuration.transcoding),
       far.media.settled(.audio)?.direction.reversed ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -221,9 +221,9 @@ extension Call {
       leg.exchange = .offered
       let body = leg.media.offer(
         audio: Format.relayed(
-          far.media.offered(.audio)?.formats ?? [], transcoding: calls.configuration.transcoding),
+          far.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding),
         .sendrecv)
-      calls.signalling.offer(leg.session, body: body, &turn)
+      board.signalling.offer(leg.session, body: body, &turn)
     }
   }
 
@@ -232,9 +232,9 @@ extension Call {
   /// INFO inside a leg.
   func informed(_ leg: Leg, _ transaction: TransactionID, _ body: Body, _ turn: inout Turn) {
     guard let keys = KeyBody.keys(in: body) else {
-      return calls.signalling.reply(transaction, status: body.bytes.isEmpty ? 200 : 415, &turn)
+      return board.signalling.reply(transaction, status: body.bytes.isEmpty ? 200 : 415, &turn)
     }
-    calls.signalling.reply(transaction, status: 200, &turn)
+    board.signalling.reply(transaction, status: 200, &turn)
     for key in keys { pressed(key, by: leg, inBand: false, &turn) }
   }
 
@@ -244,15 +244,15 @@ extension Call {
     guard leg.state == .talking, case .talking = state, let far = other(leg) else { return }
     if case .station(let station) = far.party {
       if case .account(let account) = leg.party {
-        calls.emit(.key(KeyPress(call: id, account: account, unit: leg.unit, station: station, digit: key)))
+        board.emit(.key(KeyPress(call: id, account: account, unit: leg.unit, station: station, digit: key)))
       }
       return
     }
     if far.media.settled(.audio)?.telephoneEvent != nil {
       // The bridge has carried a key that came in RFC 4733 already.
-      if !isCarried { calls.media.sendKeys(String(key), on: far.media.ports.id) }
+      if !isCarried { board.media.sendKeys(String(key), on: far.media.ports.id) }
     } else {
-      calls.signalling.info(far.session, body: KeyBody.body(key), &turn)
+      board.signalling.info(far.session, body: KeyBody.body(key), &turn)
     }
   }
 
@@ -265,16 +265,16 @@ extension Call {
     guard case .talking(let first, let second) = state, let since = talkingSince else { return }
     var heard = 0
     for leg in [first, second] {
-      let packets = calls.media.counts(leg.media.ports.id).packetsIn
+      let packets = board.media.counts(leg.media.ports.id).packetsIn
       let isExpected = leg.media.settled(.audio)?.direction.receives ?? false
       if packets > leg.heardPackets || !isExpected { leg.heardAt = turn.now }
       if packets > 0 || !isExpected { heard += 1 }
       leg.heardPackets = packets
-      if packets > 0, turn.now - leg.heardAt >= Calls.mediaLostAfter {
+      if packets > 0, turn.now - leg.heardAt >= Switchboard.mediaLostAfter {
         return finish(.answered, status: 480, reason: .mediaLost, &turn)
       }
     }
-    if heard == 0, turn.now - since >= Calls.mediaAwaited {
+    if heard == 0, turn.now - since >= Switchboard.mediaAwaited {
       finish(.answered, status: 480, reason: .mediaLost, &turn)
     }
   }

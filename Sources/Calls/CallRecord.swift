@@ -84,3 +84,11 @@ package struct KeyPress: Sendable, Equatable {
   package var station: StationName
   package var digit: Character
 }
+
+/// A station and somebody who talks with it.
+package struct Conversation: Sendable, Equatable {
+  package var station: StationName
+  package var account: AccountName
+  /// The unit that was called, or whose account called the station; after a transfer the unit it went to.
+  package var unit: UnitID?
+}

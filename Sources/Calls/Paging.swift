@@ -10,10 +10,10 @@ extension Call {
   func page(_ turn: inout Turn) {
     state = .paging
     guard let step = hunt?.nextStep() else { return finish(.unreachable, status: 480, reason: nil, &turn) }
-    hunt?.fork = Fork(step: step, deadline: turn.now + Calls.pageAnswerWithin)
-    stepEnds = turn.now + Calls.pageAnswerWithin
+    hunt?.fork = Fork(step: step, deadline: turn.now + Switchboard.pageAnswerWithin)
+    stepEnds = turn.now + Switchboard.pageAnswerWithin
     for target in step.targets {
-      let contacts = calls.dialplan.contacts(of: target)
+      let contacts = board.dialplan.contacts(of: target)
       if contacts.isEmpty { hunt?.tally.count(.unreachable, rang: false) }
       for contact in contacts { startBranch(target, contact, &turn) }
     }
@@ -23,7 +23,7 @@ extension Call {
   /// A panel listens. The first one lets the caller speak.
   func pageAnswered(_ leg: Leg, _ body: Body?, _ turn: inout Turn) {
     guard let description = SessionDescription(body), leg.media.settle(description) else {
-      calls.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
+      board.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
       return lose(leg, .mismatch, 488, &turn)
     }
     leg.talk(now: turn.now)
@@ -32,17 +32,17 @@ extension Call {
         return finish(.failed, status: 488, reason: .notAcceptable, &turn)
       }
       if caller.media.remote == nil { caller.exchange = .acknowledging }
-      answeredAt = calls.dialplan.wall
+      answeredAt = board.dialplan.wall
       answeredBy = leg.party.username
       answerCaller(answer, &turn)
       applyStreams(of: caller)
       talkingSince = turn.now
-      talkEnds = turn.now + Calls.longestPage
-      calls.emit(.answered(record()))
+      talkEnds = turn.now + Switchboard.longestPage
+      board.emit(.answered(record()))
     }
     applyStreams(of: leg)
     let listeners = legs.filter { $0 !== caller && $0.state == .talking }
-    calls.media.page(from: caller.media.ports.id, to: listeners.map(\.media.ports.id))
+    board.media.page(from: caller.media.ports.id, to: listeners.map(\.media.ports.id))
   }
 
   /// A panel is out, or the time to answer is: without any panel left the page is over.

@@ -176,7 +176,7 @@ package struct Contact: Sendable {
   package var destination: Destination
   /// Where its signalling comes from, when known.
   package var address: IPAddress?
-  /// The credential it registered with, so that revoking ends its calls.
+  /// The credential it registered with, so that revoking ends its board.
   package var credential: UInt64?
 
   package init(id: String, destination: Destination, address: IPAddress? = nil, credential: UInt64? = nil) {
@@ -187,7 +187,7 @@ package struct Contact: Sendable {
   }
 }
 
-/// An admitted INVITE, put into the words of calls.
+/// An admitted INVITE, put into the words of board.
 package struct Invitation: Sendable {
   package var caller: Caller
   package var credential: UInt64?
@@ -215,7 +215,7 @@ package struct Invitation: Sendable {
   }
 }
 
-/// A REFER, put into the words of calls.
+/// A REFER, put into the words of board.
 package struct TransferRequest: Sendable {
   /// The user part of Refer-To.
   package var dialled: String

@@ -11,21 +11,21 @@ extension Call {
     _ leg: Leg, _ transaction: TransactionID, _ request: TransferRequest, _ turn: inout Turn
   ) {
     guard case .talking = state, leg.state == .talking, let stays = other(leg) else {
-      return calls.signalling.reply(transaction, status: 403, &turn)
+      return board.signalling.reply(transaction, status: 403, &turn)
     }
     if let replaced = request.replaces {
       return attended(leg, stays, transaction, replaced, &turn)
     }
-    let decision = calls.dialplan.decide(
-      leg.party, dialled: request.dialled, busyUnits: calls.busyUnits(except: self))
+    let decision = board.dialplan.decide(
+      leg.party, dialled: request.dialled, busyUnits: board.busyUnits(except: self))
     guard case .call(let plan) = decision, !plan.isPage else {
       if case .refuse(let refusal) = decision {
-        return calls.signalling.reply(transaction, status: refusal.status, &turn)
+        return board.signalling.reply(transaction, status: refusal.status, &turn)
       }
-      return calls.signalling.reply(transaction, status: 403, &turn)
+      return board.signalling.reply(transaction, status: 403, &turn)
     }
-    calls.signalling.reply(transaction, status: 202, &turn)
-    calls.signalling.notifyTransfer(leg.session, status: 100, &turn)
+    board.signalling.reply(transaction, status: 202, &turn)
+    board.signalling.notifyTransfer(leg.session, status: 100, &turn)
     hunt = Hunt(plan: plan)
     ringAnew()
     state = .transferring(stays: stays, leaves: leg)
@@ -36,7 +36,7 @@ extension Call {
     state = .talking(stays, leg)
     unit = leg.unit ?? unit
     if let leaves {
-      calls.signalling.notifyTransfer(leaves.session, status: 200, &turn)
+      board.signalling.notifyTransfer(leaves.session, status: 200, &turn)
       release(leaves, .answered, .transferred, &turn)
     }
     rejoin(stays, leg, &turn)
@@ -48,22 +48,22 @@ extension Call {
     state = .talking(stays, leaves)
     stays.heardAt = turn.now
     leaves.heardAt = turn.now
-    calls.signalling.notifyTransfer(leaves.session, status: status, &turn)
+    board.signalling.notifyTransfer(leaves.session, status: status, &turn)
   }
 
   /// `leg` talks in this call and in another, and wants the two other ends joined.
   private func attended(
     _ leg: Leg, _ stays: Leg, _ transaction: TransactionID, _ replaced: SessionID, _ turn: inout Turn
   ) {
-    guard let (second, from) = calls.find(replaced), from !== self, second.party == leg.party,
+    guard let (second, from) = board.find(replaced), from !== self, second.party == leg.party,
       case .talking = from.state, let joins = from.other(second)
-    else { return calls.signalling.reply(transaction, status: 481, &turn) }
-    calls.signalling.reply(transaction, status: 202, &turn)
+    else { return board.signalling.reply(transaction, status: 481, &turn) }
+    board.signalling.reply(transaction, status: 202, &turn)
     from.give(joins, to: self, &turn)
     legs.append(joins)
     state = .talking(stays, joins)
     unit = joins.unit ?? unit
-    calls.signalling.notifyTransfer(leg.session, status: 200, &turn)
+    board.signalling.notifyTransfer(leg.session, status: 200, &turn)
     release(leg, .answered, .transferred, &turn)
     rejoin(stays, joins, &turn)
   }
@@ -71,8 +71,8 @@ extension Call {
   /// Lets a leg go to another call and ends this one.
   private func give(_ leg: Leg, to other: Call, _ turn: inout Turn) {
     legs.removeAll { $0 === leg }
-    calls.register(session: leg.session, leg, other)
-    calls.register(media: leg.media.ports.id, leg, other)
+    board.register(session: leg.session, leg, other)
+    board.register(media: leg.media.ports.id, leg, other)
     finish(.answered, status: 480, reason: .transferred, &turn)
   }
 
@@ -84,12 +84,12 @@ extension Call {
     else { return false }
     from.isCallerAnswered = true
     leg.talk(now: turn.now)
-    calls.signalling.answer(leg.session, body: answer, &turn)
+    board.signalling.answer(leg.session, body: answer, &turn)
     from.legs.removeAll { $0 === leg }
     from.state = .over
-    calls.register(session: leg.session, leg, self)
-    calls.register(media: leg.media.ports.id, leg, self)
-    calls.remove(from)
+    board.register(session: leg.session, leg, self)
+    board.register(media: leg.media.ports.id, leg, self)
+    board.remove(from)
     legs.append(leg)
     state = .talking(stays, leg)
     release(replaced, .answered, .transferred, &turn)

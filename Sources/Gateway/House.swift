@@ -19,7 +19,7 @@ final class House {
   let agent: Agent
   var registrar: Registrar
   let plane: MediaPlane
-  let calls: Calls
+  let calls: Switchboard
   let dialplan: HouseDialplan
   let doors: Doorkeeper
   let porter: Porter
@@ -61,7 +61,7 @@ final class House {
     dialplan = HouseDialplan(book: book, world: world) { [links] in links.house?.registrar.bindings(of: $0) ?? [] }
     let addresses =
       configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
-    calls = Calls(
+    calls = Switchboard(
       signalling: AgentSignalling(agent: agent, domain: configuration.gateway.domain),
       media: PlaneMedia(plane: plane, addresses: addresses), dialplan: dialplan, now: world.now)
     fetcher = DeviceFetcher(world: world, streams: gateway.streams)

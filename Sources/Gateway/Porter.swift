@@ -8,12 +8,12 @@ internal import Wire
 /// Answers what doors ask about the building and its calls, and carries their keys to a station.
 final class Porter: DoorAuthority, KeySender {
   private let book: AccountBook
-  private let calls: Calls
+  private let calls: Switchboard
   var passwords: [DeviceID: Secret] = [:]
   /// Runs something in a turn of the gateway.
   var withTurn: ((@escaping (inout Turn) -> Void) -> Void)?
 
-  init(book: AccountBook, calls: Calls) {
+  init(book: AccountBook, calls: Switchboard) {
     self.book = book
     self.calls = calls
   }
@@ -21,11 +21,8 @@ final class Porter: DoorAuthority, KeySender {
   var building: Building { book.building }
 
   func answeredCall(_ id: Doors.CallID) -> AnsweredCall? {
-    guard let record = calls.live.first(where: { Porter.number(of: $0.id) == id.number }),
-      record.answered != nil, let station = record.station, let account = record.answeredBy,
-      building.account(AccountName(account)) != nil
-    else { return nil }
-    return AnsweredCall(station: station, account: AccountName(account), unit: record.unit)
+    guard let talk = calls.conversation(in: Porter.id(of: id)) else { return nil }
+    return AnsweredCall(station: talk.station, account: talk.account, unit: talk.unit)
   }
 
   func isValid(credential: UInt64, of account: AccountName) -> Bool {
@@ -52,4 +49,10 @@ final class Porter: DoorAuthority, KeySender {
 
   /// A call's name is sixteen hexadecimal digits; doors know it as that number.
   static func number(of id: CallName) -> UInt64 { UInt64(id.text, radix: 16) ?? 0 }
+
+  /// The way back.
+  static func id(of call: Doors.CallID) -> CallName {
+    let digits = String(call.number, radix: 16)
+    return CallName(String(repeating: "0", count: 16 - digits.utf8.count) + digits)
+  }
 }

@@ -213,13 +213,13 @@ final class CallsBench {
   let signalling = ScriptedSignalling()
   let media = CountedMedia()
   let dialplan = ScriptedDialplan()
-  let calls: Calls
+  let calls: Switchboard
   var now = Instant(nanoseconds: 1_000_000_000)
   var random = Random(seed: 1)
   var events: [CallEvent] = []
 
   init(_ configuration: CallsConfiguration = CallsConfiguration()) {
-    calls = Calls(
+    calls = Switchboard(
       configuration: configuration, signalling: signalling, media: media, dialplan: dialplan, now: now)
   }
 

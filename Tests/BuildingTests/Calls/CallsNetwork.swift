@@ -98,7 +98,7 @@ final class CallsNetwork {
   static let home = Endpoint(IPAddress("192.0.2.1")!, port: 5060)
 
   let agent: Agent
-  let calls: Calls
+  let calls: Switchboard
   let media = CountedMedia()
   let dialplan = ScriptedDialplan()
   var phones: [Telephone] = []
@@ -117,7 +117,7 @@ final class CallsNetwork {
       configuration: AgentConfiguration(
         domain: "b.example", locals: [LocalEndpoint(.udp, CallsNetwork.home, socket: CallsNetwork.socket)]),
       gate: OpenGate(), now: now)
-    calls = Calls(
+    calls = Switchboard(
       configuration: CallsConfiguration(limit: 20), signalling: BuildingSignalling(agent), media: media,
       dialplan: dialplan, now: now)
     for (place, name) in names.enumerated() {

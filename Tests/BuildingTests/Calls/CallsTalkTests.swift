@@ -174,6 +174,30 @@ import Wire
       bench.keys.allSatisfy { $0.account == "panel401" && $0.station == "intercom-main" && $0.unit == "401" })
   }
 
+  @Test func whoTalksWithAStationIsKnownWhicheverCalled() {
+    let bench = CallsBench()
+    bench.plan([["panel401"], ["guard1"]])
+    bench.invite()
+    let id = bench.calls.live[0].id
+    #expect(bench.calls.conversation(in: id) == nil)
+    bench.answers("panel401")
+    #expect(bench.calls.conversation(in: id)?.account == "panel401")
+    #expect(bench.calls.conversation(in: id)?.unit == "401")
+    bench.plan([["guard1"]])
+    bench.refers("panel401", to: "guard1")
+    #expect(bench.calls.conversation(in: id) == nil)
+    bench.answers("guard1")
+    #expect(bench.calls.conversation(in: id)?.account == "guard1")
+    let other = CallsBench()
+    other.plan([["intercom-main"]])
+    other.invite(from: "panel401", to: "intercom-main")
+    other.answers("intercom-main")
+    #expect(other.calls.conversation(in: other.calls.live[0].id)?.station == "intercom-main")
+    other.informs("panel401", "application/dtmf", "#")
+    #expect(other.keys.map(\.digit) == ["#"])
+    #expect(other.media.keys == [KeyPassage(fromFirst: false, fromSecond: true)])
+  }
+
   @Test func aKeyBeforeTheAnswerOpensNothing() {
     let bench = CallsBench()
     bench.plan([["panel401"]])

@@ -1,4 +1,4 @@
-// Calls: the back-to-back user agent. One incoming leg, a fork of outgoing legs, one bridge.
+// The switchboard: the back-to-back user agent. One incoming leg, a fork of outgoing legs, one bridge.
 //
 // Responsible for: what becomes of an admitted INVITE, from the plan to the record: who rings and when the next
 // step begins, the first answer and what the others are told, hold, late offers, keys, transfer, paging, the longest
@@ -17,7 +17,7 @@ package import SDP
 package import SIP
 package import Wire
 
-/// What a building may choose about calls.
+/// What a building may choose about board.
 package struct CallsConfiguration: Sendable {
   /// Sound of a ringing device before the answer.
   package enum EarlyMedia: Sendable { case ignored, relayed }
@@ -50,7 +50,7 @@ package struct CallsConfiguration: Sendable {
 /// How keys are sent to a station by an actuator.
 package enum KeyForm: Sendable, Equatable { case rfc4733, info }
 
-package final class Calls {
+package final class Switchboard {
   /// How often running calls are looked at for lost media.
   static let mediaCheckEvery = Interval.seconds(5)
   /// Media that never began from either end.
@@ -125,7 +125,7 @@ package final class Calls {
       credential: invitation.credential, media: legMedia)
     lastNumber += 1
     let call = Call(
-      calls: self, number: lastNumber, id: CallID(turn.random.hex(bytes: 8)), invitation: invitation,
+      board: self, number: lastNumber, id: CallID(turn.random.hex(bytes: 8)), invitation: invitation,
       caller: leg, started: dialplan.wall)
     running.append(call)
     register(session: session, leg, call)
@@ -269,7 +269,7 @@ package final class Calls {
       let leg = call.station, case .station(let name) = leg.party,
       dialplan.station(name)?.hangupAfterOpen == true
     else { return }
-    call.hangUpAt = turn.now + Calls.hangUpAfterOpening
+    call.hangUpAt = turn.now + Switchboard.hangUpAfterOpening
     arm(call)
   }
 
@@ -302,6 +302,17 @@ package final class Calls {
       return true
     }
     return false
+  }
+
+  /// Who talks with a station in a call at this moment, whichever of them called; nil while nobody does.
+  package func conversation(in id: CallID) -> Conversation? {
+    guard let call = running.first(where: { $0.id == id }), case .talking(let first, let second) = call.state
+    else { return nil }
+    switch (first.party, second.party) {
+    case (.station(let station), .account(let account)), (.account(let account), .station(let station)):
+      return Conversation(station: station, account: account, unit: call.unit)
+    case (.station, .station), (.account, .account): return nil
+    }
   }
 
   /// The calls that run, oldest first.
