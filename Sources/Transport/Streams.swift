@@ -186,11 +186,11 @@ package final class Streams {
   /// The open connection to `remote` of this purpose and security, the oldest one; nil if there is none.
   package func connection(to remote: Endpoint, secure: Bool, purpose: StreamPurpose) -> ConnectionID? {
     var found: ConnectionID?
+    // The least by name is taken: the same whatever the order of the table.
     for (id, connection) in connections
     where connection.remote == remote && connection.isSecure == secure && connection.purpose == purpose
       && connection.phase == .open
     {
-      // The least by name: the same whatever the order of the table.
       if found == nil || id.handle.raw < found!.handle.raw { found = id }
     }
     return found

@@ -19,9 +19,10 @@ struct House {
     if let start = rest.range(of: "let rooms: [Target]") { rest = rest[start.upperBound...] }
     if let end = rest.range(of: "let programs") { rest = rest[..<end.lowerBound] }
     for call in rest.calls(of: "room(") {
-      let names = call.quotedWords
-      guard let name = names.first else { continue }
-      rooms.append((name, Array(names.dropFirst())))
+      guard let name = call.quotedWords.first else { continue }
+      // The first list names the imports; settings may follow it.
+      let list = call.drop { $0 != "[" }.prefix { $0 != "]" }
+      rooms.append((name, list.quotedWords))
     }
   }
 
@@ -104,12 +105,102 @@ struct House {
     var violations: [Violation] = []
     for file in files where file.room != "Reactor" && !programs.contains(file.room) {
       for (number, line) in file.code.enumerated() {
-        for word in forbidden where line.contains(word) {
+        for word in forbidden where line.says(word) {
           violations.append(Violation(path: file.path, line: number + 1, sentence: "uses \(word)"))
         }
       }
     }
     return violations
+  }
+}
+
+extension House {
+  /// Walks through a dictionary or a set whose order could reach an output, a log or a draw: the order differs from
+  /// run to run. Allowed when the statement sorts, or a comment at most two lines above says why the `order` does
+  /// not matter.
+  static func orderViolations(in files: [SourceTree.File]) -> [Violation] {
+    var violations: [Violation] = []
+    for file in files where !programs.contains(file.room) {
+      let code = file.code
+      let names = unorderedNames(in: code)
+      if names.isEmpty { continue }
+      let lines = file.lines
+      for (number, line) in code.enumerated() where walks(line, through: names) {
+        let statement = code[number..<min(code.count, number + 3)].joined(separator: " ")
+        if statement.contains("sorted") { continue }
+        let comment = lines[max(0, number - 2)...number].contains {
+          $0.contains("//") && $0.contains("order")
+        }
+        if comment { continue }
+        violations.append(
+          Violation(path: file.path, line: number + 1, sentence: "walks through an unordered collection"))
+      }
+    }
+    return violations
+  }
+
+  /// Variables of a file that are declared as dictionaries or sets.
+  private static func unorderedNames(in code: [String]) -> Set<String> {
+    var names: Set<String> = []
+    for line in code {
+      let words = line.split(separator: " ").map(String.init)
+      guard let place = words.firstIndex(where: { $0 == "var" || $0 == "let" }), place + 2 < words.count
+      else {
+        continue
+      }
+      let rest = words[(place + 1)...].joined(separator: " ")
+      let name = String(rest.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+      let kind = rest.dropFirst(name.count)
+      let isSet = kind.hasPrefix(": Set<") || kind.hasPrefix(" = Set<") || kind.hasPrefix(" = Set(")
+      let isEmptyDictionary = kind.hasPrefix(" = [:]")
+      // `: [Key: Value]`, the colon before any closing bracket.
+      var isDictionary = false
+      if kind.hasPrefix(": [") {
+        var depth = 0
+        for character in kind.dropFirst(2) {
+          if character == "[" || character == "(" { depth += 1 }
+          if character == "]" || character == ")" { depth -= 1 }
+          if depth == 0 { break }
+          if character == ":", depth == 1 { isDictionary = true }
+        }
+      }
+      if isSet || isEmptyDictionary || isDictionary { names.insert(name) }
+    }
+    return names
+  }
+
+  private static func walks(_ line: String, through names: Set<String>) -> Bool {
+    let words = line.split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") }.map(String.init)
+    for (place, word) in words.enumerated() {
+      var parts = word.split(separator: ".").map(String.init)
+      if parts.first == "self" { parts.removeFirst() }
+      guard let name = parts.first, names.contains(name) else { continue }
+      let after = Array(parts.dropFirst())
+      let view = after.first == "values" || after.first == "keys"
+      let verb = view ? after.dropFirst().first : after.first
+      if let verb, ["map", "flatMap", "compactMap", "forEach", "joined"].contains(verb) { return true }
+      // `for … in name`, and nothing that makes something else of it.
+      if place > 0, words[place - 1] == "in", words.contains("for"), view ? after.count == 1 : after.isEmpty {
+        return true
+      }
+    }
+    return false
+  }
+}
+
+extension String {
+  /// Whether a word stands here on its own, not as the end of a longer name.
+  fileprivate func says(_ word: String) -> Bool {
+    var place = startIndex
+    while place < endIndex {
+      if self[place...].hasPrefix(word) {
+        let startsName = word.first.map { $0.isLetter } ?? false
+        let before = place == startIndex ? " " : self[index(before: place)]
+        if !startsName || !(before.isLetter || before.isNumber || before == "_") { return true }
+      }
+      place = index(after: place)
+    }
+    return false
   }
 }
 
