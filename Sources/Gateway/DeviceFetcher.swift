@@ -131,6 +131,7 @@ final class DeviceFetcher: HTTPFetcher, StreamsDelegate {
 
   var nextDeadline: Instant? {
     var first: Instant?
+    // The least of all, in whatever order.
     for exchange in exchanges.values {
       guard let deadline = exchange.machine.nextDeadline else { continue }
       first = first.map { min($0, deadline) } ?? deadline

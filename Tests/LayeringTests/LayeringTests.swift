@@ -79,6 +79,7 @@ struct LayeringTests {
     #expect(count(table + "// Each is only counted: the order does not matter.\nfor d in dialogs {\n") == 0)
     #expect(count("var list: [(key: Int, value: Int)] = []\nfor pair in list {\n") == 0)
     #expect(count(table + "let one = dialogs[id]\n") == 0)
+    #expect(count(table + "for leg in dialogs[id] ?? [] {\n") == 0)
   }
 
   @Test func plantedChanceIsFoundButNotInCommentsOrText() {

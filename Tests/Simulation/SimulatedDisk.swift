@@ -112,6 +112,7 @@ package final class SimulatedDisk {
   /// What was flushed, and nothing else.
   package var flushedImage: Image {
     var image: Image = [:]
+    // Into another table: the order is lost anyway.
     for (name, file) in files where file.wasFlushed { image[name] = file.flushed }
     return image
   }
