@@ -264,6 +264,7 @@ package final class Streams {
   package func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {
     guard let connection = connections[stream] else { return }
     guard let session = connection.session else {
+      guard connection.phase == .open else { return }
       heard(connection)
       delegate(connection)?.received(bytes, on: stream)
       return
@@ -276,7 +277,8 @@ package final class Streams {
     } catch { failure = error }
     carry(out, connection)
     if connection.phase == .handshaking, session.isEstablished, failure == nil { open(connection) }
-    if connection.phase == .open, !plain.isEmpty {
+    // The consumer may have closed it when told that it opened.
+    if connections[stream] === connection, connection.phase == .open, !plain.isEmpty {
       heard(connection)
       delegate(connection)?.received(plain.span, on: stream)
     }

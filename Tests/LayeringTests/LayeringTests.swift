@@ -2,8 +2,10 @@ import Testing
 
 /// The direction of the arrows is law, and so are where `unsafe`, time and chance may be written.
 struct LayeringTests {
-  let house = House(manifest: SourceTree.text(of: "Package.swift"))
-  let sources = SourceTree.swiftFiles(in: "Sources")
+  private static let readHouse = House(manifest: SourceTree.text(of: "Package.swift"))
+  private static let readSources = SourceTree.swiftFiles(in: "Sources")
+  let house = Self.readHouse
+  let sources = Self.readSources
 
   @Test func theManifestIsReadAsAHouse() {
     #expect(house.rooms.first?.name == "Wire")

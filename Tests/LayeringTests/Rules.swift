@@ -8,7 +8,7 @@ struct Violation: Equatable, CustomStringConvertible {
 }
 
 /// The rooms in the order of the manifest, with what each may import.
-struct House {
+struct House: Sendable {
   /// Name and imports, in the order of the table.
   var rooms: [(name: String, imports: [String])] = []
 
@@ -105,7 +105,7 @@ struct House {
     var violations: [Violation] = []
     for file in files where file.room != "Reactor" && !programs.contains(file.room) {
       for (number, line) in file.code.enumerated() {
-        for word in forbidden where line.contains(word) && line.says(word) {
+        for word in forbidden where line.says(word) {
           violations.append(Violation(path: file.path, line: number + 1, sentence: "uses \(word)"))
         }
       }
@@ -193,14 +193,15 @@ extension House {
 extension String {
   /// Whether a word stands here on its own, not as the end of a longer name.
   fileprivate func says(_ word: String) -> Bool {
-    var place = startIndex
-    while place < endIndex {
-      if self[place...].hasPrefix(word) {
-        let startsName = word.first.map { $0.isLetter } ?? false
-        let before = place == startIndex ? " " : self[index(before: place)]
-        if !startsName || !(before.isLetter || before.isNumber || before == "_") { return true }
-      }
-      place = index(after: place)
+    let line = Array(utf8)
+    let word = Array(word.utf8)
+    func isName(_ byte: UInt8) -> Bool {
+      byte | 0x20 >= 97 && byte | 0x20 <= 122 || byte >= 48 && byte <= 57 || byte == UInt8(ascii: "_")
+    }
+    guard line.count >= word.count else { return false }
+    for place in 0...line.count - word.count where line[place] == word[0] {
+      guard line[place..<place + word.count].elementsEqual(word) else { continue }
+      if place == 0 || !isName(word[0]) || !isName(line[place - 1]) { return true }
     }
     return false
   }

@@ -9,16 +9,22 @@ struct SourceTree {
     return "/" + parts.joined(separator: "/")
   }()
 
-  struct File {
+  struct File: Sendable {
     /// Path from the root, such as `Sources/Wire/Slab.swift`.
-    var path: String
-    var text: String
+    let path: String
+    let text: String
+    /// The lines with comments and the contents of string literals taken out.
+    let code: [String]
+
+    init(path: String, text: String) {
+      self.path = path
+      self.text = text
+      code = SourceTree.code(of: text)
+    }
 
     /// The room or test folder the file lies in: the second part of its path.
     var room: String { String(path.split(separator: "/")[1]) }
     var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
-    /// The lines with comments and the contents of string literals taken out.
-    var code: [String] { SourceTree.code(of: text) }
   }
 
   /// Every Swift file below a folder, in order of path.
@@ -56,30 +62,39 @@ struct SourceTree {
 
   /// Line by line, without comments and without what stands between quotation marks on one line.
   static func code(of text: String) -> [String] {
+    let quote = UInt8(ascii: "\"")
+    let slash = UInt8(ascii: "/")
     var inText = false  // a multi-line literal
-    return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      if line.contains("\"\"\"") {
-        let opens = line.split(separator: "\"\"\"", omittingEmptySubsequences: false).count % 2 == 0
-        if opens { inText.toggle() }
+    return text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { line in
+      let line = Array(line)
+      var marks = 0
+      var place = 0
+      while place + 2 < line.count {
+        let isMark = line[place] == quote && line[place + 1] == quote && line[place + 2] == quote
+        marks += isMark ? 1 : 0
+        place += isMark ? 3 : 1
+      }
+      if marks > 0 {
+        if marks % 2 == 1 { inText.toggle() }
         return ""
       }
       if inText { return "" }
-      var result = ""
-      var quoted = false
-      var previous: Character = " "
-      for character in line {
-        if character == "\"", previous != "\\" {
-          quoted.toggle()
-        } else if !quoted {
-          if character == "/", previous == "/" {
+      var result: [UInt8] = []
+      var isQuoted = false
+      var previous = UInt8(ascii: " ")
+      for byte in line {
+        if byte == quote, previous != UInt8(ascii: "\\") {
+          isQuoted.toggle()
+        } else if !isQuoted {
+          if byte == slash, previous == slash {
             result.removeLast()
             break
           }
-          result.append(character)
+          result.append(byte)
         }
-        previous = character
+        previous = byte
       }
-      return result
+      return String(decoding: result, as: UTF8.self)
     }
   }
 }
