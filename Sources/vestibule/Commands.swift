@@ -159,9 +159,7 @@ struct Commands {
     if isJSON { Terminal.say(reply) }
     guard outcome.result == "opened" else {
       let reason = outcome.reason.map { ": \($0)" } ?? ""
-      throw outcome.result == "refused" && outcome.reason == "notallowed"
-        ? .notAllowed("door \(outcome.door) refused\(reason)")
-        : .failed(["door \(outcome.door): \(outcome.result)\(reason); look at it before trying again"])
+      throw .failed(["door \(outcome.door): \(outcome.result)\(reason); look at it before trying again"])
     }
     if !isJSON { Terminal.say("door \(outcome.door): opened\n") }
   }
@@ -172,8 +170,8 @@ struct Commands {
     let after = invocation.options["after"]
     if let after, Int(after) == nil { throw .usage("--after needs the id of an event") }
     if invocation.has("follow") {
-      let show = isJSON ? { (text: String) in text } : Tables.event
-      try client.follow(after: after) { event in Terminal.say(show(event.data) + "\n") }
+      // One object a line, with or without --json: who follows is mostly a program.
+      try client.follow(after: after) { event in Terminal.say(event.data + "\n") }
       return
     }
     let reply = try client.perform(

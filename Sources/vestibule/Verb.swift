@@ -68,7 +68,7 @@ enum Verb: String, CaseIterable {
       ]
     case .events:
       [
-        Option("follow", nil, "go on printing what happens, one object a line, until stopped"),
+        Option("follow", nil, "go on printing what happens, one JSON object a line, until stopped"),
         Option("after", "ID", "only events after this one"),
       ]
     case .export, .units, .accounts, .stations, .cameras, .doors, .revoke, .dnd, .open, .calls, .bans,
