@@ -36,9 +36,11 @@ struct RingCommand {
   }
 
   private func place(_ ticket: RingTicket, _ talkTime: Interval) throws(CommandFailure) -> TestCall {
+    // The gateway is on this machine, so its address is one of ours.
     for text in ticket.addresses {
       guard let gateway = Endpoint(text, defaultPort: 5060),
-        let call = try? TestCall(world: client.reactor, ticket: ticket, gateway: gateway, talkTime: talkTime)
+        let call = try? TestCall(
+          world: client.reactor, ticket: ticket, gateway: gateway, from: gateway.address, talkTime: talkTime)
       else { continue }
       client.reactor.settle(in: call)
       call.begin()

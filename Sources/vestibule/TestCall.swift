@@ -64,16 +64,16 @@ final class TestCall: Resident {
   static let packetTime = Interval.milliseconds(20)
   static let packetSamples = 160
 
-  /// Opens both sockets on the gateway's own address: it is on this machine.
+  /// Opens both sockets on `address`, which must be one of this machine's.
   init(
-    world: any World, ticket: RingTicket, gateway: Endpoint, talkTime: Interval
+    world: any World, ticket: RingTicket, gateway: Endpoint, from address: IPAddress, talkTime: Interval
   ) throws(NetworkFailure) {
     self.world = world
     self.ticket = ticket
     self.gateway = gateway
     self.talkTime = talkTime
     random = world.makeRandom()
-    let own = Endpoint(gateway.address, port: 0)
+    let own = Endpoint(address, port: 0)
     signalling = try world.openDatagram(own, DatagramOptions())
     media = try world.openDatagram(own, DatagramOptions())
     guard let local = world.local(of: signalling), let heard = world.local(of: media) else {
