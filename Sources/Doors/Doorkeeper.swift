@@ -559,12 +559,8 @@ package final class Doorkeeper {
       if row.kind == .intent {
         if let id = CommandID(row.command) { seen.insert(id) }
         open.append(row)
-        if let index {
-          // A clock that went back since then tells nothing: the whole pause is kept.
-          let ago = max(.zero, moment.wall - row.at)
-          let left = Doorkeeper.cooldown - ago
-          if left > .zero { gates[index].quietUntil = moment.now + left }
-        }
+        // How long ago that was cannot be known: a clock may have been set since. The whole pause is kept.
+        if let index { gates[index].quietUntil = moment.now + Doorkeeper.cooldown }
       } else if row.kind == .result {
         open.removeAll { $0.command == row.command }
       }

@@ -193,7 +193,9 @@ import Wire
     #expect(again.open(command) == .refused(.replayed))
     #expect(again.open(again.command()) == .refused(.cooldown))
     #expect(again.keeper.status(of: "entrance")?.lastResult == "refused")
-    again.pass(.milliseconds(2600))
+    again.pass(.milliseconds(2999))
+    #expect(again.open(again.command()) == .refused(.cooldown))
+    again.pass(.milliseconds(1))
     #expect(again.open(again.command()) == .opened)
     #expect(AuditRow.firstBreak(in: rows + again.rows) == nil, "the chain goes on over a restart")
   }
