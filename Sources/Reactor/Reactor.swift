@@ -78,7 +78,9 @@ package final class Reactor: World {
   ) throws(Failure) {
     let reactor = Reactor(options)
     defer { reactor.retire() }
-    reactor.settle(in: try make(reactor))
+    let resident = try make(reactor)
+    reactor.settle(in: resident)
+    resident.settle()
     while !reactor.isStopping { reactor.turn() }
   }
 
@@ -140,6 +142,8 @@ package final class Reactor: World {
   /// Waits for news, a deadline or at most `limit`, and serves what came.
   package func turn(waitingAtMost limit: Interval? = nil) {
     guard let resident else { preconditionFailure("a loop without a resident was turned") }
+    // What was sent outside any turn, as while the resident was being made, does not wait for news.
+    flush()
     var wait: Int64 = news.isEmpty ? limit?.nanoseconds ?? -1 : 0
     for deadline in [resident.nextDeadline, timers.nextDeadline] {
       guard let deadline else { continue }

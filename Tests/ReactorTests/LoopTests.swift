@@ -102,6 +102,41 @@ import Wire
     #expect(throws: Unwilling.self) { try Reactor.run { _ in throw Unwilling() } }
   }
 
+  @Test func whatIsSentWhileTheResidentIsMadeLeavesAtOnce() throws {
+    final class Greeter: Resident {
+      let reactor: Reactor
+      var greeting: [UInt8] = []
+      init(_ reactor: Reactor) throws(NetworkFailure) {
+        self.reactor = reactor
+        let socket = try reactor.openDatagram(anyV4, DatagramOptions())
+        reactor.send([7], on: socket, to: reactor.local(of: socket)!)
+        deadline = reactor.now + .seconds(5)
+      }
+      let deadline: Instant
+      func received(_ datagram: Span<UInt8>, on _: SocketID, from _: Endpoint, to _: Endpoint) {
+        greeting.append(datagram[0])
+        reactor.stop()
+      }
+      func accepted(_: SocketID, on _: SocketID, from _: Endpoint, peer _: LocalPeer?) {}
+      func connected(_: SocketID) {}
+      func received(_: Span<UInt8>, onStream _: SocketID) {}
+      func drained(_: SocketID) {}
+      func closed(_: SocketID, _: NetworkFailure) {}
+      func signalled(_: Signal) {}
+      func advance() { reactor.stop() }
+      func settle() {}
+      var nextDeadline: Instant? { deadline }
+    }
+    var greeter: Greeter?
+    try Reactor.run { (reactor) throws(NetworkFailure) in
+      let made = try Greeter(reactor)
+      greeter = made
+      return made
+    }
+    #expect(greeter?.greeting == [7])
+    #expect(try #require(greeter).reactor.now < #require(greeter).deadline)
+  }
+
   @Test func localTimeFollowsTheHostsDatabase() throws {
     let probe = Probe()
     defer { probe.reactor.retire() }
