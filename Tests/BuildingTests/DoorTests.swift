@@ -48,6 +48,19 @@ import Wire
     #expect(bench.rows.count == 4)
   }
 
+  @Test func theCallMustBeToThePressersOwnUnitEvenWhereTheDoorIsTheirs() {
+    let house = DoorBench.house()
+    var units = house.units
+    units[1].doors.append(DoorGrant("entrance"))
+    let bench = DoorBench(
+      Building(units: units, accounts: house.accounts, stations: house.stations, doors: house.doors))
+    // Forwarded: 401 was called, somebody of 402 answered.
+    bench.calls[CallID(1)] = AnsweredCall(station: "intercom-main", account: "panel402", unit: "401")
+    #expect(bench.press("#", "panel402", 1) == .refused(.notYourDoor))
+    bench.calls[CallID(2)] = AnsweredCall(station: "intercom-main", account: "panel402", unit: "402")
+    #expect(bench.press("#", "panel402", 2) == .opened)
+  }
+
   @Test func aGuardOpensByHisOwnLeaveInACallHeAnswered() {
     let bench = DoorBench()
     bench.calls[CallID(1)] = AnsweredCall(station: "intercom-main", account: "guard1", unit: "401")
