@@ -48,7 +48,7 @@ private final class Echo: SimulatedPeer {
   }
 }
 
-private struct Town {
+private final class Town {
   let network: SimulatedNetwork
   let server: (world: SimulatedWorld, resident: Echo)
   let client: (world: SimulatedWorld, resident: Echo)
@@ -60,6 +60,8 @@ private struct Town {
     client = network.addHost("station", [station]).start { Echo($0) }
     client.resident.echoes = false
   }
+
+  deinit { network.end() }
 
   func ask(_ bytes: [UInt8]) {
     client.world.after(.zero) { [client] in
@@ -81,7 +83,6 @@ private struct Town {
   /// A bad day: datagrams and a stream through every kind of weather.
   private static func day(_ seed: UInt64) -> (trace: UInt64, heard: Int, bytes: [UInt8], order: Bool) {
     let town = Town(seed: seed, .bad)
-    defer { town.network.end() }
     var stream = SocketID.none
     town.client.world.after(.zero) {
       stream = try! town.client.world.connect(Endpoint(gateway, port: 5060))
@@ -346,9 +347,21 @@ private final class Ear: StreamsDelegate {
 }
 
 @Suite struct SimulatedSecurityTests {
-  private func talk(
-    _ trust: TLSTrust, name: String?, seed: UInt64 = 3
-  ) -> (network: SimulatedNetwork, server: Talker, client: Talker) {
+  private final class Talk {
+    let network: SimulatedNetwork
+    let server: Talker
+    let client: Talker
+
+    init(_ network: SimulatedNetwork, _ server: Talker, _ client: Talker) {
+      self.network = network
+      self.server = server
+      self.client = client
+    }
+
+    deinit { network.end() }
+  }
+
+  private func talk(_ trust: TLSTrust, name: String?, seed: UInt64 = 3) -> Talk {
     let network = SimulatedNetwork(seed: seed)
     network.weather = .bad
     let sessions = SimulatedSessions(identity: .init(names: ["gateway.test"], number: 5))
@@ -361,11 +374,13 @@ private final class Ear: StreamsDelegate {
         Endpoint(gateway, port: 5061), trust: trust, serverName: name, purpose: .sip)
     }
     network.run(for: .seconds(5))
-    return (network, server.resident, client.resident)
+    return Talk(network, server.resident, client.resident)
   }
 
   @Test func streamsTalkOverSimulatedTLS() {
-    let (network, server, client) = talk(.authorities(Array("authority".utf8)), name: "gateway.test")
+    let talk = talk(.authorities(Array("authority".utf8)), name: "gateway.test")
+    let (network, server, client) = (talk.network, talk.server, talk.client)
+    defer { withExtendedLifetime(talk) {} }
     #expect(client.ear.opened.first?.fingerprint == Array(repeating: 5, count: 32))
     #expect(server.ear.opened.count == 1)
     let long = (0..<60_000).map { UInt8(truncatingIfNeeded: $0) }
