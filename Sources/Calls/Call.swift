@@ -73,6 +73,9 @@ final class Call {
 
   var isOver: Bool { if case .over = state { true } else { false } }
 
+  /// A dialled service is being confirmed: nobody is in conversation.
+  var isConfirming: Bool { if case .confirming = state { true } else { false } }
+
   /// The leg on whose behalf devices are rung.
   var near: Leg {
     if case .transferring(let stays, _) = state { stays } else { caller }
@@ -257,7 +260,7 @@ final class Call {
     }
   }
 
-  /// Asks once more with PCMA alone, if the near leg's sound can be brought to it.
+  /// Asks once more with sound alone, PCMA first and whatever else can be transcoded, if the near leg's sound can.
   private func retry(_ leg: Leg, _ turn: inout Turn) -> Bool {
     guard let contact = leg.contact, !leg.hasRetried, isHunting || isPaging else { return false }
     let formats = nearFormats
@@ -271,7 +274,9 @@ final class Call {
     board.forget(session: leg.session)
     leg.media.withdrawOffer()
     let direction: Direction = isPaging ? .sendonly : .sendrecv
-    return invite(leg, contact, leg.media.offer(audio: [.pcma, .telephoneEvent(101)], direction), &turn)
+    return invite(
+      leg, contact,
+      leg.media.offer(audio: board.configuration.transcoding + [.telephoneEvent(101)], direction), &turn)
   }
 
   /// One device is out. The step ends when it was the last.

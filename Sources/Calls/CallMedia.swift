@@ -6,17 +6,23 @@ internal import Wire
 // What the legs of a call offer and answer, and how their media is joined.
 //
 // The gateway stands between two negotiations. Towards a device it offers what the near leg speaks, in the near
-// leg's order and numbers, then what can be transcoded; towards the near leg it answers what the device chose if it
-// can, so that sound passes untouched. Pictures pass untouched or not at all.
+// leg's order and numbers, then G.711, which every device knows; towards the near leg it answers what the device chose if it
+// can, so that sound passes untouched. A device that refuses is asked once more with everything that can be
+// transcoded, sound alone. Pictures pass untouched or not at all.
 
 extension Call {
   /// Sound formats of the leg on whose behalf we ring; empty while it has offered nothing.
   var nearFormats: [Format] { near.media.offered(.audio)?.formats ?? [] }
 
+  /// What a leg is offered when the other end speaks `formats`: those, and G.711 in both laws.
+  private func relayed(_ formats: [Format]) -> [Format] {
+    Format.relayed(
+      formats, transcoding: board.configuration.transcoding, adding: board.configuration.common)
+  }
+
   /// The first offer to a device.
   func offerBody(to leg: Leg, onBehalfOf near: Leg) -> Body {
-    let formats = Format.relayed(
-      near.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding)
+    let formats = relayed(near.media.offered(.audio)?.formats ?? [])
     if hunt?.plan.isPage == true { return leg.media.offer(audio: formats, .sendonly) }
     let video = near.media.offered(.video)
     // A leg that was on hold is asked for by a transfer: it is to talk again.
@@ -36,7 +42,7 @@ extension Call {
       if leg.media.remote != nil { return nil }
       let first = farAudio?.media.map { [$0] } ?? []
       return leg.media.offer(
-        audio: Format.relayed(first, transcoding: transcoding), isPage ? .recvonly : .sendrecv)
+        audio: relayed(first), isPage ? .recvonly : .sendrecv)
     }
     let audio = Format.accepted(of: offered.formats, preferring: farAudio?.media, transcoding: transcoding)
     guard !audio.isEmpty else { return nil }
@@ -193,8 +199,7 @@ extension Call {
   private func relayedOffer(to far: Leg, from leg: Leg) -> Body {
     let video = leg.media.offered(.video)
     return far.media.offer(
-      audio: Format.relayed(
-        leg.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding),
+      audio: relayed(leg.media.offered(.audio)?.formats ?? []),
       leg.media.offered(.audio)?.direction ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -204,7 +209,7 @@ extension Call {
     let known = leg.media.settled(.audio)?.formats ?? []
     let video = leg.media.settled(.video)
     return leg.media.offer(
-      audio: Format.relayed(known, transcoding: board.configuration.transcoding),
+      audio: relayed(known),
       far.media.settled(.audio)?.direction.reversed ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -220,8 +225,7 @@ extension Call {
       if flows && fits(leg, far) { continue }
       leg.exchange = .offered
       let body = leg.media.offer(
-        audio: Format.relayed(
-          far.media.offered(.audio)?.formats ?? [], transcoding: board.configuration.transcoding),
+        audio: relayed(far.media.offered(.audio)?.formats ?? []),
         .sendrecv)
       board.signalling.offer(leg.session, body: body, &turn)
     }

@@ -5,7 +5,7 @@ enum Verdict: Equatable {
   case declined
   /// Not there, not reachable, broken, or asking for credentials that we never give.
   case unreachable
-  /// Cannot speak what was offered: asked once more with sound only, in PCMA.
+  /// Cannot speak what was offered: asked once more with sound only.
   case mismatch
 
   init(status: Int) {

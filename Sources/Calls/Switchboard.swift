@@ -32,6 +32,9 @@ package struct CallsConfiguration: Sendable {
   package var earlyMedia: EarlyMedia
   /// What the media plane can turn into one another, in order of preference.
   package var transcoding: [Format]
+  /// What is offered to every device beside what the other end speaks: not more, lest a device choose what must be
+  /// transcoded where it need not.
+  var common: [Format] { transcoding.filter { $0.audioCodec == .pcma || $0.audioCodec == .pcmu } }
 
   package init(
     domain: String = "vestibule.local", limit: Int = 200, emergencyReserve: Int = 8,
@@ -322,7 +325,7 @@ package final class Switchboard {
   /// Units with somebody in a conversation.
   func busyUnits(except own: Call?) -> Set<UnitID> {
     var units: Set<UnitID> = []
-    for call in running where call !== own {
+    for call in running where call !== own && !call.isConfirming {
       for leg in call.legs where leg.state == .talking {
         if let unit = leg.unit { units.insert(unit) }
       }

@@ -10,7 +10,8 @@ extension Call {
   func transferRequested(
     _ leg: Leg, _ transaction: TransactionID, _ request: TransferRequest, _ turn: inout Turn
   ) {
-    guard case .talking = state, leg.state == .talking, let stays = other(leg) else {
+    // A station has nobody to hand a visitor to; whoever speaks in its name must not join two units.
+    guard case .talking = state, leg.state == .talking, !leg.isStation, let stays = other(leg) else {
       return board.signalling.reply(transaction, status: 403, &turn)
     }
     if let replaced = request.replaces {

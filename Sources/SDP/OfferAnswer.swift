@@ -77,15 +77,15 @@ extension MediaDescription {
 extension Format {
   /// Audio formats to offer to a far leg when the near leg can use `near`: first what the near leg itself speaks,
   /// in its own order and numbers, so that sound passes untouched; then, if one of `near` can be transcoded,
-  /// whatever else can; keys last. An empty `near` (no offer yet) offers everything that can be transcoded.
-  package static func relayed(_ near: [Format], transcoding: [Format], telephoneEvent: UInt8 = 101)
-    -> [Format]
-  {
+  /// whatever of `adding` it does not speak; keys last. An empty `near` (no offer yet) stands for all of `adding`.
+  package static func relayed(
+    _ near: [Format], transcoding: [Format], adding: [Format], telephoneEvent: UInt8 = 101
+  ) -> [Format] {
     var result = near.filter(\.isMedia)
     let bridgeable =
       result.isEmpty || result.contains { one in transcoding.contains { $0.isSameEncoding(as: one) } }
     if bridgeable {
-      for format in transcoding
+      for format in adding
       where !result.contains(where: {
         $0.isSameEncoding(as: format) || $0.payloadType == format.payloadType
       }) {

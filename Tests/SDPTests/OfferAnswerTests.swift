@@ -61,25 +61,34 @@ private let here = IPAddress("192.0.2.1")!
 
   @Test func theFarLegIsOfferedWhatTheNearSpeaksFirst() throws {
     let near = try read(Written.hikvision).media[0].rtpFormats
-    let far = Format.relayed(near, transcoding: transcoding)
+    let far = Format.relayed(near, transcoding: transcoding, adding: transcoding)
     #expect(far.map(\.audioCodec) == [.pcmu, .pcma, .g722, .telephoneEvent])
     #expect(far.last?.payloadType == 101)
   }
 
   @Test func anEncodingNobodyTranscodesIsOfferedAlone() {
     let g729 = Format.assigned(18)!
-    #expect(Format.relayed([g729], transcoding: transcoding).map(\.payloadType) == [18, 101])
+    #expect(
+      Format.relayed([g729], transcoding: transcoding, adding: transcoding).map(\.payloadType) == [18, 101])
     #expect(Format.accepted(of: [.pcma], preferring: g729, transcoding: transcoding).isEmpty)
   }
 
   @Test func keysNeverTakeANumberThatSoundHas() {
     let opus = Format(payloadType: 101, encoding: "opus", clockRate: 48_000, channels: 2)
-    let far = Format.relayed([.pcma, opus], transcoding: transcoding)
+    let far = Format.relayed([.pcma, opus], transcoding: transcoding, adding: transcoding)
     #expect(far.last == .telephoneEvent(102))
   }
 
+  @Test func whatIsAddedIsTheCallersChoice() {
+    let far = Format.relayed([.g722], transcoding: transcoding, adding: [.pcma, .pcmu])
+    #expect(far.map(\.payloadType) == [9, 8, 0, 101])
+    let near = Format.relayed([.pcma], transcoding: transcoding, adding: [.pcma, .pcmu])
+    #expect(near.map(\.payloadType) == [8, 0, 101])
+  }
+
   @Test func nothingOfferedYetMeansEverythingWeKnow() {
-    #expect(Format.relayed([], transcoding: transcoding).map(\.payloadType) == [8, 0, 9, 101])
+    #expect(
+      Format.relayed([], transcoding: transcoding, adding: transcoding).map(\.payloadType) == [8, 0, 9, 101])
   }
 
   @Test func theSharedEncodingIsPreferredAndOthersAreTranscoded() throws {

@@ -26,8 +26,13 @@ import Wire
     #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
   }
 
-  @Test func aPanelThatChoseAnotherEncodingIsTranscoded() {
-    let bench = talking(panel: Shapes.audio("9 101", port: 5004))
+  @Test func aPanelThatSpeaksNothingOfItIsAskedAgainAndTranscoded() {
+    let bench = CallsBench()
+    bench.plan([["panel401"]])
+    bench.invite()
+    #expect(bench.written(to: "panel401")?.media[0].formats == ["8", "0", "101"])
+    bench.refuses("panel401", 488)
+    bench.answers("panel401", sdp: Shapes.audio("9 101", port: 5004))
     #expect(bench.written(to: "intercom-main")?.media[0].formats == ["8", "101"])
     let codecs = bench.media.open.values.compactMap { $0.audio?.peer.media?.audioCodec }
     #expect(codecs.contains(.g722) && codecs.contains(.pcma))
@@ -67,9 +72,9 @@ import Wire
     let bench = CallsBench()
     bench.plan([["panel401"]])
     bench.invite(sdp: nil)
-    #expect(bench.written(to: "panel401")?.media[0].formats == ["8", "0", "9", "101"])
+    #expect(bench.written(to: "panel401")?.media[0].formats == ["8", "0", "101"])
     bench.answers("panel401")
-    #expect(bench.written(to: "intercom-main")?.media[0].formats == ["8", "0", "9", "101"])
+    #expect(bench.written(to: "intercom-main")?.media[0].formats == ["8", "0", "101"])
     #expect(bench.media.open.values.allSatisfy { $0.partner == nil })
     bench.acknowledges("intercom-main", sdp: Shapes.station)
     #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
@@ -399,6 +404,13 @@ import Wire
     bench.refuses("guard1", 480)
     #expect(bench.taken() == ["hangUp intercom-main Q.850 16"])
     #expect(bench.media.open.isEmpty)
+  }
+
+  @Test func aStationTransfersNobody() {
+    let bench = talking()
+    bench.plan([["guard1"]])
+    bench.refers("intercom-main", to: "guard1")
+    #expect(bench.taken() == ["reply 403"])
   }
 
   @Test func aTransferThatIsNotAllowedIsRefused() {
