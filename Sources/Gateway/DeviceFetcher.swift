@@ -85,7 +85,9 @@ final class DeviceFetcher: HTTPFetcher, StreamsDelegate {
     exchange.isSent = true
     let output = exchange.machine.takeOutput()
     exchanges[connection] = exchange
-    if !streams.write(output, on: connection) { finish(connection, .lost("the request could not be written")) }
+    if !streams.write(output, on: connection) {
+      finish(connection, .lost("the request could not be written"))
+    }
   }
 
   func received(_ bytes: Span<UInt8>, on connection: ConnectionID) {

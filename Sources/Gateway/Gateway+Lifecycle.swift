@@ -74,7 +74,8 @@ extension Gateway {
     {
       log.write(
         .warning, "reload.partial",
-        "listeners, media ports, the control socket and the domain change at the next start; the rest is in force")
+        "listeners, media ports, the control socket and the domain change at the next start; the rest is in force"
+      )
       new.sip = old.sip
       new.http = old.http
       new.media = old.media

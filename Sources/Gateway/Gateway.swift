@@ -81,25 +81,37 @@ package final class Gateway {
     self.judge = judge
     sip.handler = self
     let premises = setting.premises
-    world.perform(on: .store) { () -> (Database, Result<StoredState, StoreFailure>) in
+    world.perform(on: .store) { () -> (Database, Result<Stored, StoreFailure>) in
       let database = premises.database()
       do throws(StoreFailure) {
-        return (database, .success(try database.load()))
+        let state = try database.load()
+        let first = max(1, state.auditTail.sequence - Gateway.doorMemory)
+        return (database, .success(Stored(state: state, audit: try database.audit(from: first, limit: 2000))))
       } catch { return (database, .failure(error)) }
-    } then: { [weak self] database, state in
-      self?.open(database, state)
+    } then: { [weak self] database, stored in
+      self?.open(database, stored)
     }
   }
 
   private let judge: LateJudge
+  /// The audit's newest rows that doors are told of at start.
+  private static let doorMemory: Int64 = 1000
+
+  /// What a start reads from the store.
+  struct Stored: Sendable {
+    var state = StoredState()
+    /// Nil when it could not be read.
+    var audit: [Store.AuditRow]?
+  }
 
   // MARK: Starting
 
-  private func open(_ database: Database, _ state: Result<StoredState, StoreFailure>) {
+  private func open(_ database: Database, _ result: Result<Stored, StoreFailure>) {
     guard phase == .starting else { return }
     var stored = StoredState()
-    switch state {
-    case .success(let read): stored = read
+    var audit: [Store.AuditRow]?
+    switch result {
+    case .success(let read): (stored, audit) = (read.state, read.audit)
     case .failure(let failure):
       problems.append("store: \(failure)")
       log.write(.critical, "store.lost", "\(failure); serving from memory, nothing will be kept")
@@ -122,7 +134,10 @@ package final class Gateway {
     }
     keeper.open(database)
     keeper.commit([.setting("realm", configuration.gateway.domain)])
-    let house = House(gateway: self, stored: stored)
+    if stored.directory == nil, let demo = setting.demo {
+      keeper.commit([.directory(demo.withoutPasswords().building, passwords: [], at: world.wall, by: "demo")])
+    }
+    let house = House(gateway: self, stored: stored, audit: audit)
     self.house = house
     judge.judge = house.gate
     do throws(ListenFailure) {

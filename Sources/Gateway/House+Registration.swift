@@ -50,5 +50,5 @@ extension House {
   }
 
   /// What the audit's chain is hashed with.
-  func auditHash(_ bytes: [UInt8]) -> [UInt8] { Digest.sha256(bytes) }
+  static let auditHash: @Sendable ([UInt8]) -> [UInt8] = { Digest.sha256($0) }
 }

@@ -196,11 +196,9 @@ extension House {
     actor: String, action: String, subject: String, result: String, detail: String = "",
     then: ((StoreFailure?) -> Void)? = nil
   ) {
-    let row = Store.AuditRow(
-      after: auditTail, at: world.wall, actor: actor, action: action, subject: subject, result: result,
-      detail: detail, hash: auditHash)
-    auditTail = row.tail
-    gateway.keeper.commit([.audit(row)], then: then)
+    let entry = AuditEntry(
+      at: world.wall, actor: actor, action: action, subject: subject, result: result, detail: detail)
+    gateway.keeper.commit([.record(entry, hash: House.auditHash)], then: then)
   }
 
   private func finished(_ command: OpenCommand, _ result: DoorResult, _ turn: inout Turn) {
@@ -264,5 +262,19 @@ extension CallRow {
           packetsIn: $0.counts.packetsIn, packetsOut: $0.counts.packetsOut, lost: $0.counts.lost,
           jitter: $0.counts.jitter)
       })
+  }
+}
+
+extension Doors.AuditRow {
+  /// A door's row as the house's audit keeps it; nil for rows of others. The chain is the store's.
+  init?(_ row: Store.AuditRow) {
+    let parts = row.detail.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+      .map(String.init)
+    guard row.action.hasPrefix("door."), let kind = Kind(rawValue: String(row.action.dropFirst(5))),
+      parts.count == 3, let number = UInt64(exactly: row.sequence)
+    else { return nil }
+    self.init(
+      number: number, at: row.at, kind: kind, door: row.subject, command: parts[0], opener: row.actor,
+      proof: parts[1], result: row.result, reason: parts[2], previous: row.previous, hash: row.hash)
   }
 }

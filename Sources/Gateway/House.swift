@@ -28,7 +28,6 @@ final class House {
   let tallies: Tallies
 
   var nextCredential: UInt64
-  var auditTail: Store.AuditTail
   /// Device passwords, open.
   var passwords: [DeviceID: Secret] = [:]
   /// Pings under way: which binding, since when.
@@ -41,7 +40,7 @@ final class House {
   var rings: [RingCall] = []
   private var wheel: Wheel
 
-  init(gateway: Gateway, stored: StoredState) {
+  init(gateway: Gateway, stored: StoredState, audit: [Store.AuditRow]?) {
     self.gateway = gateway
     let world = gateway.world
     self.world = world
@@ -58,7 +57,9 @@ final class House {
     registrar = Registrar(now: world.now)
     plane = MediaPlane(world: world, ports: configuration.media.ports)
     let links = Links()
-    dialplan = HouseDialplan(book: book, world: world) { [links] in links.house?.registrar.bindings(of: $0) ?? [] }
+    dialplan = HouseDialplan(book: book, world: world) { [links] in
+      links.house?.registrar.bindings(of: $0) ?? []
+    }
     let addresses =
       configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
     calls = Switchboard(
@@ -68,14 +69,14 @@ final class House {
     porter = Porter(book: book, calls: calls)
     tallies = Tallies(gateway.counters)
     nextCredential = stored.nextCredential
-    auditTail = stored.auditTail
     wheel = Wheel(now: world.now)
     for row in stored.passwords {
       if let open = gateway.wrap.open(row.sealed, label: row.label) { passwords[row.device] = Secret(open) }
     }
     porter.passwords = passwords
     doors = Doorkeeper(
-      authority: porter, lines: gateway.lines, keys: porter, fetcher: fetcher, memory: DoorMemory(),
+      authority: porter, lines: gateway.lines, keys: porter, fetcher: fetcher,
+      memory: House.doorMemory(stored, audit),
       random: world.makeRandom(), at: Moment(now: world.now, wall: world.wall, local: dialplan.localTime))
     links.house = self
     porter.withTurn = { [weak gateway] body in gateway?.soon(body) }
@@ -88,6 +89,16 @@ final class House {
     }
     gate.onBan = { [weak self] ban in self?.banned(ban) }
     gate.onProof = { [weak self] username, credential in self?.proved(username, credential) }
+  }
+
+  /// What doors must know of the time before: the rows of theirs in the audit, and pinned certificates.
+  private static func doorMemory(_ stored: StoredState, _ audit: [Store.AuditRow]?) -> DoorMemory {
+    guard let audit else { return DoorMemory(isLost: true) }
+    var pins: [DoorID: String] = [:]
+    for name in stored.settings.keys.sorted() where name.hasPrefix("pin.") {
+      pins[DoorID(String(name.dropFirst(4)))] = stored.settings[name]
+    }
+    return DoorMemory(recent: audit.compactMap(Doors.AuditRow.init), pins: pins)
   }
 
   /// Breaks the circle between the dialplan and the registrar that belongs to the house.

@@ -71,7 +71,8 @@ extension HouseOperations {
       check("start", false, problem, fix: "mend it and restart the daemon")
     }
     check(
-      "directory", !building.units.isEmpty, "\(building.units.count) units, \(building.stations.count) stations",
+      "directory", !building.units.isEmpty,
+      "\(building.units.count) units, \(building.stations.count) stations",
       fix: "write a directory file and run \"vestibule apply FILE\"", warns: true)
     for number in building.site.emergency where number.targets.isEmpty {
       check(
@@ -104,7 +105,9 @@ extension HouseOperations {
         CheckView(
           name: "stations' keypads", status: .skipped,
           detail: "a gateway cannot see whether a station listens for keys in the sound itself",
-          fix: "switch in-band DTMF detection off on every station: a tone played by a resident must not open it"))
+          fix:
+            "switch in-band DTMF detection off on every station: a tone played by a resident must not open it"
+        ))
     }
     let premises = gateway.setting.premises
     gateway.world.perform(on: .general) {

@@ -24,6 +24,7 @@ final class Keeper {
 
   /// How long a binding may wait to be written.
   private static let behind = Interval.milliseconds(200)
+  private static let longest = Interval.seconds(2)
 
   init(world: any World, log: Log) {
     self.world = world
@@ -58,7 +59,8 @@ final class Keeper {
   /// Hands over what has gathered; called at the end of every turn.
   func settle() {
     guard !isCommitting, let database else { return }
-    if let due = bindingsDue, due <= world.now {
+    // A flush that durable changes pay for is not made longer by bindings, unless they have waited long.
+    if let due = bindingsDue, due <= world.now, durable.isEmpty || due + Keeper.longest <= world.now {
       durable += bindingOrder.compactMap { bindings[$0] }
       bindings.removeAll(keepingCapacity: true)
       bindingOrder.removeAll(keepingCapacity: true)
@@ -103,7 +105,9 @@ final class Keeper {
     guard let database else { return then(.failure(.cannotOpen("it is not open"))) }
     world.perform(on: .store) { () -> Result<Answer, StoreFailure> in
       do throws(StoreFailure) { return .success(try question(database)) } catch { return .failure(error) }
-    } then: { then($0) }
+    } then: {
+      then($0)
+    }
   }
 
   // MARK: Rows

@@ -135,7 +135,8 @@ package final class SIPEdge {
 
   private func socket(towards flow: Flow) -> SocketID? {
     let wanted = locals.first { $0.transport == .udp && $0.endpoint == flow.local }
-    return (wanted ?? locals.first { $0.transport == .udp && $0.endpoint.address.isV4 == flow.remote.address.isV4 })?
+    return
+      (wanted ?? locals.first { $0.transport == .udp && $0.endpoint.address.isV4 == flow.remote.address.isV4 })?
       .socket
   }
 
@@ -208,7 +209,8 @@ extension SIPEdge: StreamsDelegate {
       case .broken(let fault, let range):
         if let refusal = Refusal.response(
           to: buffer.span.extracting(range), for: fault, tag: String(connection.handle.raw, radix: 16),
-          source: state.flow.remote) {
+          source: state.flow.remote)
+        {
           _ = streams.write(refusal, on: connection)
         }
         end(connection)

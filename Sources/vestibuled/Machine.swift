@@ -49,7 +49,9 @@ final class Machine: Premises {
     case .success(let bytes):
       let report = JSONReport(file: path)
       result = Configuration(parsing: bytes, report: report)
-      guard report.errors.isEmpty else { return .failure(MaterialsFault(report.sortedErrors.map { "\($0)" })) }
+      guard report.errors.isEmpty else {
+        return .failure(MaterialsFault(report.sortedErrors.map { "\($0)" }))
+      }
       if isDemo, result.controlSocket == Configuration.defaultControlSocket {
         result.controlSocket = state + "/control.sock"
       }
@@ -101,7 +103,9 @@ final class Machine: Premises {
     case .success(let bytes):
       if let key = Machine.key(bytes) { return .success(key) }
       return .failure(
-        MaterialsFault(["\(path): expected 64 hexadecimal digits; without the right key no secret can be read"]))
+        MaterialsFault([
+          "\(path): expected 64 hexadecimal digits; without the right key no secret can be read"
+        ]))
     case .failure(let failure) where failure.isMissing:
       var key = [UInt8](repeating: 0, count: 32)
       guard unsafe getentropy(&key, 32) == 0 else { return .failure(MaterialsFault(["no randomness"])) }
@@ -155,7 +159,8 @@ final class Machine: Premises {
       String(decoding: model, as: UTF8.self).contains("Raspberry Pi")
     else {
       return MachineCheck(
-        name: "strict_gpiod", isWell: true, detail: "not a Raspberry Pi: a line falls back when its owner ends")
+        name: "strict_gpiod", isWell: true,
+        detail: "not a Raspberry Pi: a line falls back when its owner ends")
     }
     for path in ["/boot/firmware/config.txt", "/boot/config.txt"] {
       if case .success(let text) = Files.read(path) {

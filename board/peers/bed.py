@@ -225,6 +225,8 @@ class Sipp:
                     errors = file.read()[-1500:]
             except FileNotFoundError:
                 errors = ""
+            with open(os.path.join(self.folder, "out"), errors="replace") as file:
+                errors += file.read()[-800:]
             raise AssertionError(f"sipp {self.name}: {code}\n{errors}\n{self.messages()[-3000:]}")
         messages = self.messages()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -38,9 +38,9 @@ class DoorCall(unittest.TestCase):
         """A registered panel that waits in `scenario`."""
         port = bed.free_port(address)
         register(self.gateway, account, self.secrets[account], address, port, transport)
+        self.stack.callback(lambda: register(self.gateway, account, self.secrets[account], address, port, transport, 0))
         run = self.sipp(scenario, address, port=port, transport=transport,
                         keys={"media": 9, "after": 200, "talk": 500, **keys})
-        self.stack.callback(lambda: register(self.gateway, account, self.secrets[account], address, port, transport, 0))
         return run
 
     def station(self, scenario, target="401", **keys):

@@ -28,7 +28,8 @@ class Baresip:
         with open(os.path.join(self.folder, "config"), "w") as file:
             file.write(f"""poll_method epoll
 sip_listen {address}:{bed.free_port(address)}
-sip_verify_server no
+sip_trans_def udp
+rtp_stats yes
 net_interface {address}
 call_local_timeout 120
 call_max_calls 4
