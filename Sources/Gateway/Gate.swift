@@ -135,9 +135,11 @@ package final class Gate: Gatekeeper {
 
   private func challenge(_ request: Message, _ flow: Flow, isStale: Bool, _ now: Instant) -> GateDecision {
     challenged += 1
+    var policy = Authenticator.policy(for: request, accounts: book)
+    if policy == .auto, Gate.takesOneChallenge(request.value(.userAgent)) { policy = .md5 }
     let values = authenticator.challenge(
-      realm: book.realm, policy: Authenticator.policy(for: request, accounts: book), over: flow.transport,
-      to: flow.remote.address, isStale: isStale, now: now)
+      realm: book.realm, policy: policy, over: flow.transport, to: flow.remote.address, isStale: isStale,
+      now: now)
     return .challenge(headers: values.map { ("WWW-Authenticate", $0) }, status: 401)
   }
 
@@ -148,6 +150,13 @@ package final class Gate: Gatekeeper {
     case .options: .options
     default: .other
     }
+  }
+
+  /// Devices that give up at a second challenge they cannot answer, whatever stands in the first. Seen: baresip
+  /// 1.0 (Debian 12) ends a registration with "Function not implemented" when SHA-256 follows MD5.
+  private static func takesOneChallenge(_ agent: String?) -> Bool {
+    guard let agent = agent?.lowercased() else { return false }
+    return ["baresip v0.", "baresip v1."].contains { agent.hasPrefix($0) }
   }
 
   /// Tools that only look for open doors; a gateway that answers them is written down and come back to.
