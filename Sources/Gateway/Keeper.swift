@@ -41,8 +41,10 @@ final class Keeper {
     if let then { waiting.append(then) }
   }
 
-  func bind(_ binding: Binding, wall: WallTime) {
+  /// A new binding is written at once, a renewed one with the others of the moment.
+  func bind(_ binding: Binding, isNew: Bool, wall: WallTime) {
     behind(binding.id, .bind(Keeper.row(binding.saved(now: world.now, wall: wall), at: wall)))
+    if isNew { bindingsDue = world.now }
   }
 
   func unbind(_ binding: Binding) {
