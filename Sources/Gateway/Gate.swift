@@ -61,6 +61,14 @@ package final class Gate: Gatekeeper {
     return names.contains(uri.host.lowercased())
   }
 
+  /// Whether a datagram from here is read at all: a flood is dropped before it costs more than a look.
+  package func hears(datagramFrom address: IPAddress) -> Bool {
+    let standing = standing(of: address)
+    if admission.admit(.datagram, from: address, standing: standing, at: world.now) == .admitted { return true }
+    silenced += 1
+    return false
+  }
+
   /// Whether nothing from here is even read.
   package func isDeaf(to address: IPAddress) -> Bool {
     bans.isBanned(address, now: world.now) && !book.building.isStationAddress(address)
@@ -167,7 +175,8 @@ package final class Gate: Gatekeeper {
     }
   }
 
-  private func know(_ address: IPAddress, _ now: Instant) {
+  /// From here an account has proved itself, now or before a restart.
+  package func know(_ address: IPAddress, _ now: Instant) {
     if known.count >= Gate.knownLimit, known[address] == nil {
       known = known.filter { $0.value > now }
       guard known.count < Gate.knownLimit else { return }

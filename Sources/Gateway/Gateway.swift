@@ -280,6 +280,7 @@ extension Gateway: Resident {
   ) {
     log.wall = world.wall
     if sip.owns(socket) {
+      guard let house, house.gate.hears(datagramFrom: remote.address) else { return }
       sip.received(datagram, on: socket, from: remote, to: local)
     } else if let house, house.plane.owns(socket) {
       house.plane.received(datagram, on: socket, from: remote, to: local)

@@ -128,6 +128,7 @@ final class House {
     }
     registrar.load(
       stored.bindings.compactMap(Keeper.binding), now: turn.now, wall: world.wall, random: &turn.random)
+    for binding in registrar.all { gate.know(binding.flow.remote.address, turn.now) }
     gate.bans.load(
       stored.bans.map {
         Bans.Ban(

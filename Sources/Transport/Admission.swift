@@ -14,6 +14,8 @@ package import Wire
 /// What is asked for; each kind has buckets of its own.
 package enum AdmissionKind: Int, CaseIterable, Sendable {
   case register, invite, options, http, connection, other
+  /// A datagram, before anybody reads it.
+  case datagram
 }
 
 /// How well a source address is known.
@@ -74,20 +76,34 @@ package struct AdmissionRates: Sendable {
     rates.set(
       .connection, address: AdmissionRate(burst: 20, perSecond: 5),
       together: AdmissionRate(burst: 100, perSecond: 40))
+    rates.set(
+      .datagram, address: AdmissionRate(burst: 200, perSecond: 100),
+      together: AdmissionRate(burst: 4000, perSecond: 2000))
     return rates
   }
 
   /// What authenticated peers get: many phones may stand behind one address.
   package static var known: AdmissionRates {
-    AdmissionRates(
-      address: AdmissionRate(burst: 200, perSecond: 50), together: AdmissionRate(burst: 4000, perSecond: 2000)
-    )
+    var rates = AdmissionRates(
+      address: AdmissionRate(burst: 200, perSecond: 50), together: AdmissionRate(burst: 4000, perSecond: 2000))
+    // A building that comes back after a power cut registers at once, from behind one address if need be.
+    rates.set(
+      .register, address: AdmissionRate(burst: 1000, perSecond: 500),
+      together: AdmissionRate(burst: 40_000, perSecond: 20_000))
+    rates.set(
+      .datagram, address: AdmissionRate(burst: 4000, perSecond: 2000),
+      together: AdmissionRate(burst: 100_000, perSecond: 50_000))
+    return rates
   }
 
   /// What stations get: far above what a door can ask for, and still bounded, for UDP sources can be forged.
   package static var provisioned: AdmissionRates {
-    AdmissionRates(
+    var rates = AdmissionRates(
       address: AdmissionRate(burst: 100, perSecond: 50), together: AdmissionRate(burst: 1000, perSecond: 500))
+    rates.set(
+      .datagram, address: AdmissionRate(burst: 1000, perSecond: 500),
+      together: AdmissionRate(burst: 4000, perSecond: 2000))
+    return rates
   }
 }
 

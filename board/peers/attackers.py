@@ -229,9 +229,11 @@ class Attackers(unittest.TestCase):
             if acknowledged:
                 guard = bed.free_port("127.0.0.51")
                 register(gateway, "guard1", acknowledged, "127.0.0.51", guard)
-        check = subprocess.run(["sqlite3", *glob.glob(gateway.folder + "/*.sqlite"), "pragma integrity_check"],
+        gateway.kill()
+        check = subprocess.run(["sqlite3", gateway.folder + "/vestibule.sqlite", "pragma integrity_check"],
                                capture_output=True, text=True)
-        self.assertEqual(check.stdout.strip(), "ok")
+        self.assertEqual(check.stdout.strip(), "ok", check.stderr)
+        gateway.start()
         panel = Sipp("panel_refuse", gateway, PANEL, port, keys={"status": 486, "after": 1})
         self.stack.callback(panel.stop)
         Sipp("station_refused", gateway, STATION, keys={"media": 9, "caller": "x", "target": "401", "status": 486}).finish()
