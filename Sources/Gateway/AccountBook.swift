@@ -10,6 +10,8 @@ package import Wire
 package final class AccountBook: Accounts {
   package private(set) var building: Building
   package let realm: String
+  /// Records as they were last made; emptied by whatever changes one.
+  private var records: [String: AccountRecord] = [:]
   /// By username, oldest first.
   private var credentials: [String: [StoredCredential]] = [:]
   package private(set) var quietAccounts: Set<AccountName> = []
@@ -41,6 +43,13 @@ package final class AccountBook: Accounts {
   // MARK: Accounts
 
   package func account(named username: String) -> AccountRecord? {
+    if let known = records[username] { return known }
+    guard let made = makeRecord(username) else { return nil }
+    records[username] = made
+    return made
+  }
+
+  private func makeRecord(_ username: String) -> AccountRecord? {
     let kind: AccountKind
     let digest: DigestChoice
     switch building.entry(named: username) {
@@ -70,11 +79,13 @@ package final class AccountBook: Accounts {
   package func credentials(of username: String) -> [StoredCredential] { credentials[username] ?? [] }
 
   package func add(_ credential: StoredCredential, to username: String) {
+    records[username] = nil
     credentials[username, default: []].append(credential)
   }
 
   /// Takes one out; nil if it is not there.
   package func remove(_ id: UInt64, of username: String) -> StoredCredential? {
+    records[username] = nil
     guard let place = credentials[username]?.firstIndex(where: { $0.digests.id == id }) else { return nil }
     return credentials[username]?.remove(at: place)
   }
@@ -89,6 +100,7 @@ package final class AccountBook: Accounts {
   /// Takes a new directory. What belongs to names it no longer has is forgotten; their usernames are given back.
   package func replace(_ building: Building) -> [String] {
     self.building = building
+    records.removeAll()
     let gone = credentials.keys.filter { building.caller(named: $0) == nil }.sorted()
     for username in gone { credentials[username] = nil }
     quietAccounts = quietAccounts.filter { building.account($0) != nil }

@@ -64,7 +64,9 @@ package final class Gate: Gatekeeper {
   /// Whether a datagram from here is read at all: a flood is dropped before it costs more than a look.
   package func hears(datagramFrom address: IPAddress) -> Bool {
     let standing = standing(of: address)
-    if admission.admit(.datagram, from: address, standing: standing, at: world.now) == .admitted { return true }
+    if admission.admit(.datagram, from: address, standing: standing, at: world.now) == .admitted {
+      return true
+    }
     silenced += 1
     return false
   }

@@ -144,8 +144,9 @@ final class HouseOperations: Operations {
     }
     let changes = reading.building.changes(from: building)
     var reply = ApplyReply(
-      applied: !dryRun, added: changes.added.map { "\($0)" }, changed: changes.changed.map { "\($0)" },
-      removed: changes.removed.map { "\($0)" }, warnings: reading.warnings.map { "\($0)" })
+      applied: !dryRun, added: changes.added.map(HouseOperations.words),
+      changed: changes.changed.map(HouseOperations.words),
+      removed: changes.removed.map(HouseOperations.words), warnings: reading.warnings.map { "\($0)" })
     guard !dryRun else { return then(.success(reply)) }
     let (bare, passwords) = reading.building.withoutPasswords()
     let rows = passwords.map { device, password in
@@ -166,6 +167,12 @@ final class HouseOperations: Operations {
       then(.success(reply))
     }
     house.audit(actor: by.name, action: "directory.apply", subject: file, result: "accepted")
+  }
+
+  /// A change as people read it: `unit 401 (name, rules)`.
+  private static func words(_ change: DirectoryChange) -> String {
+    let what = "\(change.subject.rawValue) \(change.id)"
+    return change.keys.isEmpty ? what : "\(what) (\(change.keys.joined(separator: ", ")))"
   }
 
   // MARK: Credentials

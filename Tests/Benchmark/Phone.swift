@@ -61,21 +61,53 @@ final class Phone {
       + "cnonce=\"0a4f113b\"\r\n"
   }
 
+  private func registration(
+    _ number: Int, _ account: String, _ domain: String, _ call: String, _ answer: String
+  )
+    -> [UInt8]
+  {
+    Phone.registration(
+      account, domain, call: "\(call)-\(socket.port)", number: number, contact: "\(address):\(socket.port)",
+      port: socket.port, authorization: answer)
+  }
+
+  /// Sends the first REGISTER.
+  func startRegistration(_ account: String, domain: String, call: String) {
+    socket.send(registration(1, account, domain, call, ""), to: "127.0.0.1", gateway)
+  }
+
+  /// Takes the challenge and answers it. False when it was lost or is none.
+  func answerChallenge(_ account: String, secret: String, domain: String, call: String) -> Bool {
+    guard let reply = answer(to: "\(call)-\(socket.port)", number: 1),
+      let challenge = Phone.challenge(in: reply)
+    else { return false }
+    let proof = Phone.authorization(account, domain, secret: secret, challenge: challenge)
+    socket.send(registration(2, account, domain, call, proof), to: "127.0.0.1", gateway)
+    return true
+  }
+
+  /// Whether the second REGISTER was accepted.
+  func isRegistered(call: String) -> Bool {
+    answer(to: "\(call)-\(socket.port)", number: 2)?.hasPrefix("SIP/2.0 200") ?? false
+  }
+
   /// REGISTER, 401, REGISTER, 200. False when an answer was lost or wrong.
   @discardableResult
   func register(_ account: String, secret: String, domain: String, call: String = "registration") -> Bool {
-    let contact = "\(address):\(socket.port)"
-    func request(_ number: Int, _ authorization: String) -> [UInt8] {
-      Phone.registration(
-        account, domain, call: "\(call)-\(socket.port)", number: number, contact: contact,
-        port: socket.port, authorization: authorization)
+    startRegistration(account, domain: domain, call: call)
+    return answerChallenge(account, secret: secret, domain: domain, call: call) && isRegistered(call: call)
+  }
+
+  /// The response to one request; pings that come in between are answered.
+  private func answer(to call: String, number: Int) -> String? {
+    while let message = socket.receive() {
+      if message.hasPrefix("OPTIONS ") {
+        reply(to: message, "200 OK")
+      } else if field("Call-ID", in: message) == call, field("CSeq", in: message) == "\(number) REGISTER" {
+        return message
+      }
     }
-    socket.send(request(1, ""), to: "127.0.0.1", gateway)
-    guard let reply = socket.receive(), let challenge = Phone.challenge(in: reply) else { return false }
-    socket.send(
-      request(2, Phone.authorization(account, domain, secret: secret, challenge: challenge)),
-      to: "127.0.0.1", gateway)
-    return socket.receive()?.hasPrefix("SIP/2.0 200") ?? false
+    return nil
   }
 
   // MARK: Calling
