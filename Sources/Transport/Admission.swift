@@ -85,7 +85,8 @@ package struct AdmissionRates: Sendable {
   /// What authenticated peers get: many phones may stand behind one address.
   package static var known: AdmissionRates {
     var rates = AdmissionRates(
-      address: AdmissionRate(burst: 200, perSecond: 50), together: AdmissionRate(burst: 4000, perSecond: 2000))
+      address: AdmissionRate(burst: 200, perSecond: 50), together: AdmissionRate(burst: 4000, perSecond: 2000)
+    )
     // A building that comes back after a power cut registers at once, from behind one address if need be.
     rates.set(
       .register, address: AdmissionRate(burst: 1000, perSecond: 500),
