@@ -146,11 +146,22 @@ let workshop: [Target] =
       swiftSettings: house)
   ]
 
+/// The fuzz harnesses: only with libFuzzer's compiler flags does this link.
+let fuzzing: [Target] =
+  Context.environment["VESTIBULE_FUZZ"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "Fuzz", dependencies: ["Wire", "SIP", "SDP", "RTP", "HTTP", "JSON", "Directory", "Gateway"],
+      path: "Tests/Fuzz", exclude: ["Corpus"],
+      swiftSettings: house + [.enableExperimentalFeature("Extern")])
+  ]
+
 let package = Package(
   name: "vestibule",
   products: [
     .executable(name: "vestibuled", targets: ["vestibuled"]),
     .executable(name: "vestibule", targets: ["vestibule"]),
   ],
-  targets: rooms + programs + simulation + roomTests + workshop
+  targets: rooms + programs + simulation + roomTests + workshop + fuzzing
 )
