@@ -7,6 +7,13 @@ private func LLVMFuzzerRunDriver(
   _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32
 ) -> Int32
 
+/// What libFuzzer's own `main` would call; ours names the harness first and passes it on.
+@_cdecl("LLVMFuzzerTestOneInput")
+func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ length: Int) -> Int32 {
+  unsafe Fuzz.chosen(Array(UnsafeBufferPointer(start: bytes, count: length)))
+  return 0
+}
+
 /// Hands these arguments to libFuzzer, which calls the chosen harness until its time is up, and exits.
 func drive(_ arguments: [String]) {
   var count = Int32(arguments.count)
@@ -14,9 +21,5 @@ func drive(_ arguments: [String]) {
   for (place, argument) in arguments.enumerated() { unsafe list[place] = unsafe strdup(argument) }
   unsafe list[arguments.count] = nil
   var vector: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe list
-  let status = unsafe LLVMFuzzerRunDriver(&count, &vector) { bytes, length in
-    unsafe Fuzz.chosen(Array(UnsafeBufferPointer(start: bytes, count: length)))
-    return 0
-  }
-  exit(status)
+  exit(unsafe LLVMFuzzerRunDriver(&count, &vector) { unsafe testOneInput($0, $1) })
 }
