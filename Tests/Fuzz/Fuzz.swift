@@ -41,7 +41,7 @@ struct Fuzz {
       _ = (message.headers, message.requestURI, message.maxForwards, message.isContactWildcard)
       for name in HeaderName.allCases { _ = message.values(name) }
       // A response with several Vias is not for us, so it is not read (RFC 3261 section 8.1.3.3).
-      guard message.isRequest, message.vias.count == 1 else { continue }
+      guard message.isRequest, message.values(.via).count == 1 else { continue }
       let answer = Response(
         to: message, status: 200, tag: "fuzz", source: Endpoint(.loopbackV4, port: 5060)
       ).encoded()
