@@ -14,10 +14,14 @@ struct Footprint {
       let furnished = Double(gateway.peer.proportionalSetSize)
       for index in secrets.indices {
         for _ in 0..<2 {
-          let phone = Phone(gateway: gateway.udp)
-          precondition(
-            phone.register("p\(index)", secret: secrets[index], domain: "bench.test"), "a registration failed"
-          )
+          let phone = Phone(
+            gateway: gateway.udp, address: "127.0.\(4 + index / 200).\(index % 200 + 1)")
+          // Strangers are paced until they have proved themselves once.
+          var tries = 0
+          while !phone.register("p\(index)", secret: secrets[index], domain: "bench.test") {
+            tries += 1
+            if tries == 50 { fail("a registration failed") }
+          }
         }
       }
       sleep(40)  // every transaction has gone by then; the bindings stay
