@@ -113,6 +113,17 @@ import Wire
     #expect(message.body == [1, 2, 3])
   }
 
+  @Test func aURIWithAParameterTwiceIsEquivalentToItself() throws {
+    let uri = try #require(URI("sip:401@b;transport=tcp;transport=udp"))
+    #expect(uri.isEquivalent(to: uri))
+  }
+
+  @Test func blanksBeforeTheAtSignAreForgivenToASIPAddressAlone() throws {
+    #expect(try #require(NameAddress("sip:door @192.0.2.9")).uri.host == "192.0.2.9")
+    #expect(NameAddress("door:a\t@b") == nil)
+    #expect(NameAddress("tel:1 @b") == nil)
+  }
+
   @Test func theCompactFormsAndTheLongOnesAreTheSameNames() {
     for name in HeaderName.allCases {
       #expect(HeaderName(name.text) == name)

@@ -225,7 +225,10 @@ enum Grammar {
         if at >= 0, scheme == .sip || scheme == .sips { return nil }
         at = position
       } else {
-        guard isLoose, at < 0, ASCII.isLinearBlank(byte) else { return nil }
+        // Blanks before the at sign of another scheme would stay in what is kept of it, and be sent on.
+        guard isLoose, at < 0, scheme == .sip || scheme == .sips, ASCII.isLinearBlank(byte) else {
+          return nil
+        }
         let next = skipBlanks(bytes, position, end)
         guard next < end, bytes[next] == UInt8(ascii: "@") else { return nil }
       }

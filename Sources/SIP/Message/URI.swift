@@ -112,6 +112,8 @@ package struct URI: Hashable, Sendable {
   /// The same resource (RFC 3261, 19.1.4): escapes and the case of host and parameters set aside; a parameter
   /// that only one has matters only if it is user, ttl, method, maddr or transport.
   package func isEquivalent(to other: URI) -> Bool {
+    // What is written twice the same means the same, even with a parameter that is there twice.
+    if self == other { return true }
     guard kind == other.kind, ASCII.equalIgnoringCase(scheme, other.scheme),
       URI.normal(user) == URI.normal(other.user), URI.normal(password) == URI.normal(other.password),
       ASCII.equalIgnoringCase(host, other.host), port == other.port
