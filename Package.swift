@@ -152,7 +152,10 @@ let fuzzing: [Target] =
   ? []
   : [
     .executableTarget(
-      name: "Fuzz", dependencies: ["Wire", "SIP", "SDP", "RTP", "HTTP", "JSON", "Directory", "Gateway"],
+      name: "Fuzz",
+      dependencies: [
+        "Wire", "SIP", "SDP", "RTP", "HTTP", "JSON", "Directory", "MediaPlane", "API", "Gateway",
+      ],
       path: "Tests/Fuzz", exclude: ["Corpus"],
       swiftSettings: house + [.enableExperimentalFeature("Extern")])
   ]

@@ -1,7 +1,7 @@
 import Glibc
 
 @_extern(c, "LLVMFuzzerRunDriver")
-private func LLVMFuzzerRunDriver(
+private func runDriver(
   _ count: UnsafeMutablePointer<Int32>,
   _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
   _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32
@@ -21,5 +21,5 @@ func drive(_ arguments: [String]) {
   for (place, argument) in arguments.enumerated() { unsafe list[place] = unsafe strdup(argument) }
   unsafe list[arguments.count] = nil
   var vector: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe list
-  exit(unsafe LLVMFuzzerRunDriver(&count, &vector) { unsafe testOneInput($0, $1) })
+  exit(unsafe runDriver(&count, &vector) { unsafe testOneInput($0, $1) })
 }
