@@ -121,7 +121,7 @@ let roomTests: [Target] = [
     "Building",
     [
       "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
-      "API", "Web", "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation",
+      "API", "Web", "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation", "SimulatedBuilding",
     ]),
   tests(
     "Vestibule",
@@ -132,8 +132,15 @@ let roomTests: [Target] = [
 let simulation: [Target] = [
   .target(
     name: "Simulation", dependencies: ["Wire", "Crypto", "Transport", "Devices", "CSQLite"],
-    path: "Tests/Simulation",
-    swiftSettings: house)
+    path: "Tests/Simulation", exclude: ["Building"],
+    swiftSettings: house),
+  // The real gateway in its simulated building.
+  .target(
+    name: "SimulatedBuilding",
+    dependencies: [
+      "Wire", "Journal", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "Gateway",
+      "Simulation",
+    ], path: "Tests/Simulation/Building", swiftSettings: house),
 ]
 
 /// Programs that only the tests and the benchmarks want: present when `VESTIBULE_PROGRAMS` is set.
@@ -143,7 +150,9 @@ let workshop: [Target] =
   : [
     .executableTarget(
       name: "Benchmark", dependencies: ["Wire", "Crypto", "SIP"], path: "Tests/Benchmark",
-      swiftSettings: house)
+      swiftSettings: house),
+    .executableTarget(
+      name: "Simulate", dependencies: ["SimulatedBuilding"], path: "Tests/Simulate", swiftSettings: house),
   ]
 
 /// The fuzz harnesses: only with libFuzzer's compiler flags does this link.

@@ -321,6 +321,14 @@ package final class Switchboard {
   /// The calls that run, oldest first.
   package var live: [CallRecord] { running.map { $0.record() } }
   package var count: Int { running.count }
+  /// The most devices that have one call, the caller not counted and pages left out.
+  package var mostTalking: Int {
+    var most = 0
+    for call in running where call.hunt?.plan.isPage != true {
+      most = max(most, call.legs.count { $0 !== call.caller && $0.state == .talking })
+    }
+    return most
+  }
 
   /// Units with somebody in a conversation.
   func busyUnits(except own: Call?) -> Set<UnitID> {

@@ -50,6 +50,9 @@ package final class SimulatedChip: LineSource {
   /// What a power cut of the daemon (kill −9) leaves: lines that nobody holds, levels as they were.
   package func loseHolder() { held.removeAll() }
 
+  /// The power is gone: every relay falls back.
+  package func dropAll() { levels.removeAll() }
+
   private func set(_ address: LineAddress, _ active: Bool, _ request: Int) throws(LineFailure) {
     guard held[address.line] == request else { throw .kernel(address, "not held") }
     if let left = failures[address.line], left > 0 {

@@ -117,6 +117,17 @@ package final class SimulatedDisk {
     return image
   }
 
+  /// Bytes that all files take together.
+  package var used: Int { files.values.reduce(0) { $0 + $1.contents.count } }
+
+  /// Everything written, flushed or not: what the death of the process alone leaves.
+  package var writtenImage: Image {
+    var image: Image = [:]
+    // Into another table: the order is lost anyway.
+    for (name, file) in files { image[name] = file.contents }
+    return image
+  }
+
   /// What a power loss now may leave: of what was not flushed, each file keeps some first writes, the next one
   /// perhaps in part.
   package func survivors(_ random: inout Random) -> Image {
