@@ -44,6 +44,7 @@ let rooms: [Target] = [
   // C, each wrapped by the one room that names it.
   .target(name: "CLinux"),  // epoll, recvmmsg, GPIO ioctls: what `import Glibc` lacks
   .target(name: "CAVCodec"),  // libavcodec, opened at first use: an idle daemon must not carry its 18 MB
+  library("CSRTP", pkgConfig: "libsrtp2", apt: "libsrtp2-dev"),  // SRTP that is received, and SRTCP
   library("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),  // TLS, hashes, certificates
   library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),  // the store
 
@@ -51,7 +52,7 @@ let rooms: [Target] = [
   room("Wire", [], extra: [.enableExperimentalFeature("Lifetimes")]),
   room("Journal", ["Wire"]),
   room("Reactor", ["Wire", "Journal", "CLinux"]),
-  room("Crypto", ["Wire", "COpenSSL"]),
+  room("Crypto", ["Wire", "COpenSSL", "CSRTP"]),
   room("Codecs", ["Wire", "CAVCodec"]),
   room("Devices", ["Wire", "CLinux"]),
 
@@ -61,28 +62,34 @@ let rooms: [Target] = [
   room("RTP", ["Wire"]),
   room("HTTP", ["Wire"]),
   room("SIP", ["Wire", "Crypto"]),
+  room("WebSocket", ["Wire", "Crypto"]),
+  room("ICE", ["Wire", "Crypto"]),
 
   // Floor 2
   room("Directory", ["Wire", "JSON"]),
   room("Transport", ["Wire", "Journal", "Crypto"]),
   room("Store", ["Wire", "SIP", "Directory", "CSQLite"]),
-  room("MediaPlane", ["Wire", "RTP", "Codecs"]),
+  room("WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE"]),
+  room("MediaPlane", ["Wire", "Crypto", "Codecs", "SDP", "RTP", "ICE", "WebRTC"]),
   room("API", ["Wire", "JSON", "HTTP"]),
-  room("Web", ["Wire", "JSON", "HTTP", "Transport"]),
+  room("Web", ["Wire", "Crypto", "JSON", "HTTP", "WebSocket", "Transport"]),
 
   // Floor 3
   room("Calls", ["Wire", "Journal", "SIP", "SDP", "Directory", "MediaPlane"]),
   room("Doors", ["Wire", "Journal", "Crypto", "Devices", "HTTP", "Directory"]),
 
   // Floor 4
+  room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web"]),
   room("Management", ["Wire", "Journal", "JSON", "HTTP", "Directory", "Web", "API"]),
 
   // Floor 5
   room(
     "Gateway",
     [
-      "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "SIP",
-      "Directory", "Transport", "Store", "MediaPlane", "API", "Web", "Calls", "Doors", "Management",
+      "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "SIP", "WebSocket",
+      "ICE",
+      "Directory", "Transport", "Store", "WebRTC", "MediaPlane", "API", "Web", "Calls", "Doors",
+      "Provisioning", "Management",
     ]),
 ]
 
@@ -108,6 +115,9 @@ let roomTests: [Target] = [
   tests("Codecs", ["Wire", "Codecs"]),
   tests("Devices", ["Wire", "Devices", "Simulation"]),
   tests("JSON", ["Wire", "JSON"]),
+  tests("WebSocket", ["Wire", "Crypto", "WebSocket"]),
+  tests("ICE", ["Wire", "Crypto", "ICE"]),
+  tests("WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC"]),
   tests("SDP", ["Wire", "SDP"]),
   tests("RTP", ["Wire", "RTP"]),
   tests("HTTP", ["Wire", "HTTP"]),
