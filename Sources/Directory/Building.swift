@@ -2,11 +2,11 @@ package import Wire
 
 /// Everything the gateway knows about its building: who lives there, what hangs on the walls, who may what.
 ///
-/// A value. It is read from a directory file (`Building.read`), compared (`changes`), printed (`exported`), and
+/// Never changes, and is one reference for everybody who asks. It is read from a directory file (`Building.read`), compared (`changes`), printed (`exported`), and
 /// asked: who is called (`plan`), who may open (`mayOpen`), who may see (`maySee`). It knows no socket, no clock
 /// and no database; the time, and who is busy or not to be disturbed, are arguments. Secrets of accounts are not
 /// here, and passwords of devices only on their way from the file to the store.
-package struct Building: Sendable {
+package final class Building: Sendable {
   package let site: Site
   package let id: String
   package let name: String

@@ -74,6 +74,14 @@ package final class AccountBook: Accounts {
     building.station(at: address, from: user)?.rawValue
   }
 
+  /// Whether a provisioned station has this address.
+  package func isStationAddress(_ address: IPAddress) -> Bool { building.isStationAddress(address) }
+
+  /// Whether a station bears this name.
+  package func isStation(_ username: String) -> Bool {
+    building.station(StationName(username)) != nil
+  }
+
   // MARK: Credentials
 
   package func credentials(of username: String) -> [StoredCredential] { credentials[username] ?? [] }

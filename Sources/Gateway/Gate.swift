@@ -58,7 +58,7 @@ package final class Gate: Gatekeeper {
 
   package func serves(_ uri: URI, on flow: Flow) -> Bool {
     if let address = uri.address { return address == flow.local.address || addresses.contains(address) }
-    return names.contains(uri.host.lowercased())
+    return names.contains(uri.host) || names.contains(uri.host.lowercased())
   }
 
   /// Whether a datagram from here is read at all: a flood is dropped before it costs more than a look.
@@ -73,13 +73,13 @@ package final class Gate: Gatekeeper {
 
   /// Whether nothing from here is even read.
   package func isDeaf(to address: IPAddress) -> Bool {
-    bans.isBanned(address, now: world.now) && !book.building.isStationAddress(address)
+    bans.isBanned(address, now: world.now) && !book.isStationAddress(address)
   }
 
   package func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision {
     let source = flow.remote.address
-    let user = request.from.uri.decodedUser ?? ""
-    let isStation = book.building.isStationAddress(source)
+    let user = request.fromUser ?? ""
+    let isStation = book.isStationAddress(source)
     if !isStation, bans.isBanned(source, account: user, now: turn.now) {
       silenced += 1
       return .silence
@@ -89,7 +89,7 @@ package final class Gate: Gatekeeper {
       silenced += 1
       return standing == .stranger ? .silence : .refuse(status: 503, headers: [("Retry-After", "5")])
     }
-    if Gate.isScanner(request.value(.userAgent)) {
+    if Gate.scanners.contains(where: { request.hasValue(.userAgent, beginning: $0) }) {
       silenced += 1
       return .silence
     }
@@ -101,13 +101,13 @@ package final class Gate: Gatekeeper {
     switch authenticator.judge(request, from: source, accounts: book, now: turn.now) {
     case .authentic(let username, let credential):
       // One connection or device speaks for the account it proved, and for no other.
-      if request.to.uri.decodedUser != username, request.method == .register {
+      if request.method == .register, request.toUser != username {
         return foreign(request, flow)
       }
       if user != username, user != "anonymous" { return foreign(request, flow) }
       know(source, turn.now)
       onProof?(username, credential)
-      if book.building.station(StationName(username)) != nil { return .admit(.station(username)) }
+      if book.isStation(username) { return .admit(.station(username)) }
       return .admit(.account(username, credential: credential))
     case .unproven(let isStale):
       return challenge(request, flow, isStale: isStale, turn.now)
@@ -146,7 +146,9 @@ package final class Gate: Gatekeeper {
   private func challenge(_ request: Message, _ flow: Flow, isStale: Bool, _ now: Instant) -> GateDecision {
     challenged += 1
     var policy = Authenticator.policy(for: request, accounts: book)
-    if policy == .auto, Gate.takesOneChallenge(request.value(.userAgent)) { policy = .md5 }
+    if policy == .auto, Gate.singleMinded.contains(where: { request.hasValue(.userAgent, beginning: $0) }) {
+      policy = .md5
+    }
     let values = authenticator.challenge(
       realm: book.realm, policy: policy, over: flow.transport, to: flow.remote.address, isStale: isStale,
       now: now)
@@ -164,18 +166,12 @@ package final class Gate: Gatekeeper {
 
   /// Devices that give up at a second challenge they cannot answer, whatever stands in the first. Seen: baresip
   /// 1.0 (Debian 12) ends a registration with "Function not implemented" when SHA-256 follows MD5.
-  private static func takesOneChallenge(_ agent: String?) -> Bool {
-    guard let agent = agent?.lowercased() else { return false }
-    return ["baresip v0.", "baresip v1."].contains { agent.hasPrefix($0) }
-  }
+  private static let singleMinded = ["baresip v0.", "baresip v1."]
 
   /// Tools that only look for open doors; a gateway that answers them is written down and come back to.
-  private static func isScanner(_ agent: String?) -> Bool {
-    guard let agent = agent?.lowercased() else { return false }
-    return ["friendly-scanner", "sipvicious", "sipcli", "vaxsipuseragent", "pplsip"].contains {
-      agent.hasPrefix($0)
-    }
-  }
+  private static let scanners = [
+    "friendly-scanner", "sipvicious", "sipcli", "vaxsipuseragent", "pplsip",
+  ]
 
   /// From here an account has proved itself, now or before a restart.
   package func know(_ address: IPAddress, _ now: Instant) {
@@ -189,7 +185,7 @@ package final class Gate: Gatekeeper {
 
 extension Gate: SourceJudge {
   package func standing(of address: IPAddress) -> SourceStanding {
-    if book.building.isStationAddress(address) { return .provisioned }
+    if book.isStationAddress(address) { return .provisioned }
     if let until = known[address], until > world.now { return .known }
     return .stranger
   }

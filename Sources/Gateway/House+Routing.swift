@@ -136,10 +136,10 @@ extension House {
     switch event {
     case .registered(let binding):
       tallies.registrations.add()
-      gateway.keeper.bind(binding, isNew: true, wall: world.wall)
+      gateway.keeper.bind(binding, isNew: true)
       tell("device.registered", binding)
       if let contact = dialplan.contact(binding) { calls.registered(contact, of: binding.account, &turn) }
-    case .refreshed(let binding): gateway.keeper.bind(binding, isNew: false, wall: world.wall)
+    case .refreshed(let binding): gateway.keeper.bind(binding, isNew: false)
     case .removed(let binding, _):
       gateway.keeper.unbind(binding)
       tell("device.lost", binding)

@@ -15,12 +15,17 @@ final class Keeper {
   private var durable: [StoreChange] = []
   private var waiting: [(StoreFailure?) -> Void] = []
   private var isCommitting = false
-  private var bindings: [UInt64: StoreChange] = [:]
+  private var bindings: [UInt64: BindingChange] = [:]
   private var bindingOrder: [UInt64] = []
   private var bindingsDue: Instant?
   /// The last thing the store would not do; nil while it works. Said once, until it works again.
   private(set) var failure: StoreFailure?
   private(set) var commits: UInt64 = 0
+
+  private enum BindingChange {
+    case bind(Binding)
+    case unbind(username: String)
+  }
 
   /// How long a binding may wait to be written.
   private static let behind = Interval.milliseconds(200)
@@ -42,16 +47,16 @@ final class Keeper {
   }
 
   /// A new binding is written at once, a renewed one with the others of the moment.
-  func bind(_ binding: Binding, isNew: Bool, wall: WallTime) {
-    behind(binding.id, .bind(Keeper.row(binding.saved(now: world.now, wall: wall), at: wall)))
+  func bind(_ binding: Binding, isNew: Bool) {
+    behind(binding.id, .bind(binding))
     if isNew { bindingsDue = world.now }
   }
 
   func unbind(_ binding: Binding) {
-    behind(binding.id, .unbind(username: binding.account, key: String(binding.id)))
+    behind(binding.id, .unbind(username: binding.account))
   }
 
-  private func behind(_ id: UInt64, _ change: StoreChange) {
+  private func behind(_ id: UInt64, _ change: BindingChange) {
     if bindings.updateValue(change, forKey: id) == nil { bindingOrder.append(id) }
     if bindingsDue == nil { bindingsDue = world.now + Keeper.behind }
   }
@@ -63,7 +68,7 @@ final class Keeper {
     guard !isCommitting, let database else { return }
     // A flush that durable changes pay for is not made longer by bindings, unless they have waited long.
     if let due = bindingsDue, due <= world.now, durable.isEmpty || due + Keeper.longest <= world.now {
-      durable += bindingOrder.compactMap { bindings[$0] }
+      durable += bindingOrder.compactMap { id in bindings[id].map { change(id, $0) } }
       bindings.removeAll(keepingCapacity: true)
       bindingOrder.removeAll(keepingCapacity: true)
       bindingsDue = nil
@@ -85,6 +90,14 @@ final class Keeper {
       self.commits += 1
       self.note(failure)
       for callback in told { callback(failure) }
+    }
+  }
+
+  private func change(_ id: UInt64, _ change: BindingChange) -> StoreChange {
+    switch change {
+    case .bind(let binding):
+      .bind(Keeper.row(binding.saved(now: world.now, wall: world.wall), at: world.wall))
+    case .unbind(let username): .unbind(username: username, key: String(id))
     }
   }
 

@@ -43,7 +43,9 @@ public enum ASCII {
   }
 
   /// Equal when ASCII letters are compared without case.
-  package static func equalIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
+  @inlinable package static func equalIgnoringCase(
+    _ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>
+  ) -> Bool {
     var first = left.makeIterator()
     var second = right.makeIterator()
     while true {
@@ -54,7 +56,7 @@ public enum ASCII {
       }
     }
   }
-  package static func equalIgnoringCase(_ left: String, _ right: String) -> Bool {
+  @inlinable package static func equalIgnoringCase(_ left: String, _ right: String) -> Bool {
     equalIgnoringCase(left.utf8, right.utf8)
   }
 }

@@ -56,18 +56,20 @@ extension [UInt8] {
 
   /// Appends a part of a span.
   package mutating func append(_ range: Range<Int>, of bytes: Span<UInt8>) {
-    let start = count
-    append(contentsOf: repeatElement(0, count: range.count))
-    let part = bytes.extracting(range)
-    var room = mutableSpan
-    for index in part.indices { room[start + index] = part[index] }
+    unsafe bytes.extracting(range).withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
+  }
+
+  /// Appends an address as its `description` writes it.
+  package mutating func append(_ address: IPAddress) {
+    guard address.isV4 else { return append(text: address.description) }
+    for shift in [UInt32(24), 16, 8, 0] {
+      if shift < 24 { append(46) }
+      append(decimal: UInt64(address.v4 >> shift & 255))
+    }
   }
 
   /// The bytes of a span.
   package init(_ bytes: Span<UInt8>) {
-    // Filled and overwritten: the compiler turns both into block moves, which a loop of appends never becomes.
-    self.init(repeating: 0, count: bytes.count)
-    var room = mutableSpan
-    for index in bytes.indices { room[index] = bytes[index] }
+    unsafe self = bytes.withUnsafeBufferPointer { unsafe [UInt8]($0) }
   }
 }

@@ -1,8 +1,9 @@
 /// Names an element of a `Slab`: where it lies and which tenancy of that place is meant. A handle kept after its
 /// element was removed finds nothing; it never finds the next tenant.
-package struct Handle: Hashable, Sendable {
-  package let index: UInt32
-  package let generation: UInt32
+// Public, and its members usable from inlined code, for the reason that stands at `ASCII`.
+public struct Handle: Hashable, Sendable {
+  @usableFromInline package let index: UInt32
+  @usableFromInline package let generation: UInt32
 
   @inlinable package init(index: UInt32, generation: UInt32) {
     self.index = index
@@ -22,8 +23,9 @@ package struct Handle: Hashable, Sendable {
 
 /// Elements in one allocation, reached by handle: insertion, removal and access cost a few nanoseconds, and a
 /// stale handle is nil. Bounded by `limit`.
+// Public, for the reason that stands at `ASCII`: an engine's table is looked into several times per message.
 @safe  // Owns `places`; every access checks index and generation first.
-package struct Slab<Element: ~Copyable>: ~Copyable {
+public struct Slab<Element: ~Copyable>: ~Copyable {
   @usableFromInline struct Place: ~Copyable {
     /// Odd while the place is taken; grows by one at each change of tenancy.
     @usableFromInline var generation: UInt32
@@ -42,25 +44,25 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
   @usableFromInline var used: Int = 0
   @usableFromInline var firstFree: UInt32 = .max
   /// How many elements there are.
-  package private(set) var count: Int = 0
+  @usableFromInline package internal(set) var count: Int = 0
   /// The most there may be.
-  package let limit: Int
+  @usableFromInline package let limit: Int
 
   /// An empty slab for at most `limit` elements, with room for `reserved` made now.
-  package init(limit: Int, reserved: Int = 16) {
+  @inlinable package init(limit: Int, reserved: Int = 16) {
     precondition(limit > 0 && limit < Int(UInt32.max), "a slab's limit must fit an index")
     self.limit = limit
     capacity = min(max(1, reserved), limit)
     unsafe places = .allocate(capacity: capacity)
   }
 
-  deinit {
+  @inlinable deinit {
     unsafe places.deinitialize(count: used)
     unsafe places.deallocate()
   }
 
   /// Puts an element in; nil when the slab is at its limit (the element is then dropped).
-  package mutating func insert(_ element: consuming Element) -> Handle? {
+  @inlinable package mutating func insert(_ element: consuming Element) -> Handle? {
     let index: UInt32
     if firstFree != .max {
       index = firstFree
@@ -79,7 +81,7 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
   }
 
   /// Takes an element out; nil if the handle is stale.
-  package mutating func remove(_ handle: Handle) -> Element? {
+  @inlinable package mutating func remove(_ handle: Handle) -> Element? {
     guard contains(handle) else { return nil }
     let index = Int(handle.index)
     unsafe places[index].generation &+= 1
@@ -109,14 +111,14 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
   }
 
   /// Lends every element in order of place, which is the same in every run.
-  package mutating func forEach(_ body: (Handle, inout Element) -> Void) {
+  @inlinable package mutating func forEach(_ body: (Handle, inout Element) -> Void) {
     for index in 0..<used where unsafe places[index].generation & 1 == 1 {
       let handle = Handle(index: UInt32(index), generation: unsafe places[index].generation)
       unsafe body(handle, &places[index].element!)
     }
   }
 
-  private mutating func grow() {
+  @usableFromInline mutating func grow() {
     let larger = min(limit, capacity * 2)
     let moved = UnsafeMutablePointer<Place>.allocate(capacity: larger)
     unsafe moved.moveInitialize(from: places, count: used)
@@ -131,7 +133,7 @@ extension Slab where Element: Copyable {
   @inlinable package subscript(handle: Handle) -> Element? { read(handle) { $0 } }
 
   /// Every handle in order of place, the same in every run.
-  package var handles: [Handle] {
+  @inlinable package var handles: [Handle] {
     var result: [Handle] = []
     for index in 0..<used where unsafe places[index].generation & 1 == 1 {
       result.append(Handle(index: UInt32(index), generation: unsafe places[index].generation))

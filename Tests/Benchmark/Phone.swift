@@ -136,13 +136,12 @@ final class Phone {
       """)
   }
 
-  /// The next message that begins with `start`, dropping others; `now` becomes the moment it came.
-  func await(_ start: String, now: inout Double) -> String? {
+  /// The next message that begins with `start`, dropping others, and when the kernel took it in (wall clock).
+  func await(_ start: String) -> (message: String, at: Double)? {
     for _ in 0..<20 {
       guard let message = socket.receive() else { return nil }
       if message.hasPrefix(start) {
-        now = monotonicSeconds()
-        return message
+        return (message, socket.arrival() ?? wallSeconds())
       }
     }
     return nil

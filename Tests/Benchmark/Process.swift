@@ -126,6 +126,12 @@ func run(_ command: String) -> String {
   return String(decoding: bytes, as: UTF8.self)
 }
 
+func wallSeconds() -> Double {
+  var time = timespec()
+  unsafe clock_gettime(CLOCK_REALTIME, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
 func monotonicSeconds() -> Double {
   var time = timespec()
   unsafe clock_gettime(CLOCK_MONOTONIC, &time)

@@ -96,8 +96,7 @@ struct Relaying {
       let panel = Phone(gateway: gateway.udp)
       panel.register("p\(index)", secret: gateway.enroll("p\(index)"), domain: "bench.test")
       station.invite("\(1000 + index)", call: "relay\(index)", media: callers[index].socket.port)
-      var now = 0.0
-      guard let invite = panel.await("INVITE ", now: &now), let toCallee = mediaPort(in: invite) else {
+      guard let invite = panel.await("INVITE ")?.message, let toCallee = mediaPort(in: invite) else {
         preconditionFailure("the panel was not rung")
       }
       panel.reply(to: invite, "200 OK", media: callees[index].socket.port)

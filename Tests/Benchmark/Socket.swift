@@ -49,6 +49,15 @@ struct LoadSocket: ~Copyable {
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
   }
 
+  /// When the kernel took in the last datagram received here, in seconds of the wall clock; nil before the kernel
+  /// was first asked, which makes it note the time from then on.
+  func arrival() -> Double? {
+    var time = timespec()
+    // SIOCGSTAMPNS
+    guard unsafe ioctl(descriptor, 0x8907, &time) == 0 else { return nil }
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
   /// Drops everything that waits; gives back how many datagrams that were.
   func drain() -> Int {
     var buffer = [UInt8](repeating: 0, count: 4096)

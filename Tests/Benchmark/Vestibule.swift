@@ -38,10 +38,10 @@ struct Vestibule: ~Copyable {
     run(".build/release/vestibule --socket \(control) \(words)")
   }
 
-  /// A building of `units` units with one panel each (`p0`, `p1`, …) and one trusted station at 127.0.0.10.
-  func furnish(units: Int) {
+  /// A building of `units` units with one account each (`p0`, `p1`, …) and one trusted station at 127.0.0.10.
+  func furnish(units: Int, kind: String = "panel") {
     let list = (0..<units).map {
-      "{ number: \"\(1000 + $0)\", accounts: [{ username: \"p\($0)\", kind: \"panel\" }], doors: [\"d\"] }"
+      "{ number: \"\(1000 + $0)\", accounts: [{ username: \"p\($0)\", kind: \"\(kind)\" }], doors: [\"d\"] }"
     }.joined(separator: ",\n")
     write(
       """

@@ -87,13 +87,25 @@ extension Agent {
     _ turn: inout Turn
   ) {
     guard request.method != .ack else { return }
-    let key = TransactionKey(request, method: request.method, from: flow.remote.address)
     var response = Response(
-      to: request, status: status, reason: reason, tag: String(key.digest(secret) | 1 << 63, radix: 16),
-      source: flow.remote)
+      to: request, status: status, reason: reason, tag: statelessTag(request), source: flow.remote)
     if !configuration.userAgent.isEmpty { response.add(.server, configuration.userAgent) }
     for (name, value) in headers { response.add(named: name, value) }
     turn.out.send(response.encoded(), on: Agent.responseFlow(request, flow))
+  }
+
+  /// The same for every copy of a request, and different for another: of the fields that copies share.
+  private func statelessTag(_ request: Message) -> String {
+    let parts = request.parts
+    let bytes = request.bytes
+    var hash = 0xCBF2_9CE4_8422_2325 ^ secret
+    for range in [
+      parts.topVia.branch ?? 0..<0, parts.index.fields[parts.callID].value, parts.fromTag ?? 0..<0,
+    ] {
+      for place in range { hash = (hash ^ UInt64(bytes[place])) &* 0x100_0000_01B3 }
+    }
+    hash = (hash ^ UInt64(parts.cseq)) &* 0x100_0000_01B3
+    return String((hash ^ hash >> 29) | 1 << 63, radix: 16)
   }
 
   func carryOut(_ step: ServerTransaction.Step, _ handle: Handle, _ turn: inout Turn) {

@@ -76,8 +76,8 @@ package struct Message: Sendable {
   package var fromTag: String? { storage.parts.fromTag.map(text) }
   package var toTag: String? { storage.parts.toTag.map(text) }
   /// The user that From or To names, unescaped; without making the rest of the address.
-  package var fromUser: String? { user(storage.parts.from) }
-  package var toUser: String? { user(storage.parts.to) }
+  package var fromUser: String? { storage.parts.fromUser.map { Text.unescaped(text($0)) } }
+  package var toUser: String? { storage.parts.toUser.map { Text.unescaped(text($0)) } }
   /// The branch of the topmost Via.
   package var branch: String? { storage.parts.topVia.branch.map(text) }
   package var topVia: Via {
@@ -144,6 +144,17 @@ package struct Message: Sendable {
       return nil
     }
     return fieldText(place)
+  }
+
+  /// Whether the first field of this name begins with `prefix` (ASCII), letter case set aside.
+  package func hasValue(_ name: HeaderName, beginning prefix: String) -> Bool {
+    guard let range = firstRange(name), range.count >= prefix.utf8.count else { return false }
+    var place = range.lowerBound
+    for letter in prefix.utf8 {
+      if ASCII.lowered(storage.bytes[place]) != ASCII.lowered(letter) { return false }
+      place += 1
+    }
+    return true
   }
 
   /// The same for any name.
@@ -221,15 +232,6 @@ package struct Message: Sendable {
       preconditionFailure("From and To were parsed when the message was taken")
     }
     return NameAddress(span, parts)
-  }
-
-  private func user(_ place: Int) -> String? {
-    let range = storage.parts.index.fields[place].value
-    let bytes = storage.bytes
-    guard let parts = Grammar.address(bytes.span, range.lowerBound, range.upperBound),
-      let user = parts.uri.user
-    else { return nil }
-    return Text.unescaped(text(user))
   }
 
   private func fieldText(_ place: Int) -> String {

@@ -21,6 +21,8 @@ struct MessageParts: Sendable {
   var topVia = Grammar.ViaParts(transport: 0..<0, host: 0..<0, port: -1, parameters: 0..<0, end: 0)
   @Grammar.PackedOptional var fromTag: Range<Int>?
   @Grammar.PackedOptional var toTag: Range<Int>?
+  @Grammar.PackedOptional var fromUser: Range<Int>?
+  @Grammar.PackedOptional var toUser: Range<Int>?
   var maxForwards: Int?
   var end = 0
 
@@ -184,12 +186,15 @@ struct MessageParts: Sendable {
       case .from:
         try once(2, .from, range.lowerBound)
         from = place
-        fromTag = try address(bytes, range, .from).tag
+        let parts = try address(bytes, range, .from)
+        fromTag = parts.tag
+        fromUser = parts.uri.user
       case .to:
         try once(4, .to, range.lowerBound)
         to = place
         let parts = try address(bytes, range, .to)
         toTag = parts.tag
+        toUser = parts.uri.user
         isRegisterable = parts.uri.scheme == .sip || parts.uri.scheme == .sips
       case .callID:
         try once(8, .callID, range.lowerBound)

@@ -147,7 +147,7 @@ package struct Response: Sendable {
     }
     while let last = bytes.last, ASCII.isBlank(last) { bytes.removeLast() }
     bytes.append(ascii: ";received=")
-    bytes.append(text: source.address.description)
+    bytes.append(source.address)
     if via.rport != nil {
       bytes.append(ascii: ";rport=")
       bytes.append(decimal: Int(source.port))
