@@ -185,7 +185,7 @@ class Sipp:
         # sipp takes keywords in messages only; a status to wait for has to stand in the file.
         with open(os.path.join(HERE, "sipp", scenario + ".xml")) as file:
             text = file.read()
-        for key, value in {"codecs": "8 0", **(keys or {})}.items():
+        for key, value in {"codecs": "8 0", "station": "Entrance", **(keys or {})}.items():
             text = text.replace(f"[{key}]", str(value))
         path = os.path.join(self.folder, scenario + ".xml")
         with open(path, "w") as file:
