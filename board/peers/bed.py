@@ -5,6 +5,7 @@ Every host of the building is an address of 127.0.0.0/8, so nothing leaves this 
 port. Nothing here waits for a fixed time where it can wait for a fact.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -142,6 +144,10 @@ class Gateway:
 
     def close(self):
         self.stop()
+        log = self.log()
+        place = log.find("Sanitizer: ")
+        if place >= 0:
+            raise AssertionError(f"a sanitizer spoke up: {self.log_path}\n{log[max(0, place - 200):][:6000]}")
         if self.owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -178,16 +184,20 @@ class Sipp:
 
     def __init__(self, scenario, gateway, address, port=None, transport="udp", keys=None, user="", password="",
                  calls=1, seconds=20, arguments=()):
-        self.name = scenario
+        self.name = getattr(scenario, "name", scenario)
         self.folder = tempfile.mkdtemp(prefix="vestibule-sipp.")
         self.port = port or free_port(address)
         mode = {"udp": "u1", "tcp": "t1"}[transport]
         # sipp takes keywords in messages only; a status to wait for has to stand in the file.
-        with open(os.path.join(HERE, "sipp", scenario + ".xml")) as file:
-            text = file.read()
-        for key, value in {"codecs": "8 0", "station": "Entrance", **(keys or {})}.items():
+        if isinstance(scenario, str):
+            with open(os.path.join(HERE, "sipp", scenario + ".xml")) as file:
+                text = file.read()
+        else:
+            text = scenario.text
+        given = {"codecs": "8 0", "station": "Entrance", "media": 9, "from": "vestibule.test", **(keys or {})}
+        for key, value in given.items():
             text = text.replace(f"[{key}]", str(value))
-        path = os.path.join(self.folder, scenario + ".xml")
+        path = os.path.join(self.folder, "scenario.xml")
         with open(path, "w") as file:
             file.write(text)
         command = [
@@ -242,6 +252,70 @@ def register(gateway, user, password, address, port, transport="udp", expires=30
     """Registers `user` with digest through sipp, its contact being address:port."""
     Sipp("register", gateway, address, port, transport, user=user, password=password,
          keys={"expires": expires}, seconds=10).finish()
+
+
+class Stage(unittest.TestCase):
+    """Tests around one gateway that a class shares; what a test starts ends with it."""
+
+    @classmethod
+    def directory(cls):
+        return building()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway(cls.directory())
+        cls.secrets = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.close()
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+
+    def secret(self, account):
+        if account not in self.secrets:
+            self.secrets[account] = self.gateway.enroll(account)
+        return self.secrets[account]
+
+    def voice(self, address, frequency, **options):
+        voice = Voice(address, frequency, **options)
+        self.stack.callback(voice.close)
+        return voice
+
+    def sipp(self, scenario, address, **options):
+        run = Sipp(scenario, self.gateway, address, **options)
+        self.stack.callback(run.stop)
+        return run
+
+    def register(self, account, address, transport="udp"):
+        """Registers a device; gives its port back. It is gone with the test."""
+        port = free_port(address)
+        register(self.gateway, account, self.secret(account), address, port, transport)
+        self.stack.callback(
+            lambda: register(self.gateway, account, self.secret(account), address, port, transport, 0))
+        return port
+
+    def panel(self, scenario, account, address, transport="udp", calls=1, seconds=20, **keys):
+        """A registered device that waits in `scenario`."""
+        port = self.register(account, address, transport)
+        return self.sipp(scenario, address, port=port, transport=transport, calls=calls, seconds=seconds,
+                         keys={"after": 200, "talk": 500, **keys})
+
+    def caller(self, scenario, account, address, target, **keys):
+        """A device that calls with digest."""
+        return self.sipp(scenario, address, user=account, password=self.secret(account),
+                         keys={"caller": account, "target": target, **keys})
+
+    def meet(self, one, other, panel, call):
+        """Lets two voices speak into a call that is answered, and waits until each hears the other."""
+        panel.wait_until_received("ACK sip:")
+        other.send_to(*media_of(panel.messages(), "INVITE sip:"))
+        call.wait_until_received("SIP/2.0 200 OK")
+        one.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        wait_for("the caller is heard", lambda: other.hears(one.frequency) > 0.8, 3)
+        wait_for("the called is heard", lambda: one.hears(other.frequency) > 0.8, 3)
 
 
 # --- media -------------------------------------------------------------------------------------------------------
@@ -303,6 +377,7 @@ class Voice:
             self.rtp.close()
             self.rtcp.close()
         self.rtp.settimeout(0.005)
+        self.frequency = frequency
         self.address, self.payload_type, self.decode = address, payload_type, decode
         period = [a_law(int(8000 * math.sin(2 * math.pi * frequency * n / 8000))) for n in range(8000)]
         self.payload = bytes(period)
@@ -374,3 +449,13 @@ def media_of(messages, marker):
             address = part.split("c=IN IP4 ", 1)[1].split()[0]
             return address, port
     raise AssertionError(f"no message with {marker!r} and an audio line")
+
+
+def dialog_of(messages, marker="SIP/2.0 200 OK"):
+    """Call-ID, To tag and From tag of the last message of `messages` that has `marker` in it."""
+    for part in reversed(messages.split("-----------------------------------------------")):
+        if marker in part and ";tag=" in part:
+            lines = {line.split(":", 1)[0].lower(): line.split(":", 1)[1].strip() for line in part.splitlines() if ":" in line}
+            tag = lambda value: value.split(";tag=", 1)[1].split(";")[0]
+            return lines["call-id"], tag(lines["to"]), tag(lines["from"])
+    raise AssertionError(f"no message with {marker!r}")
