@@ -38,6 +38,15 @@ def wait_for(what, condition, seconds=10.0):
         time.sleep(0.02)
 
 
+def or_close(peer, step):
+    """Runs `step`; a peer that it fails for is not left behind."""
+    try:
+        step()
+    except BaseException:
+        peer.close()
+        raise
+
+
 def free_port(address=GATEWAY, kind=socket.SOCK_DGRAM):
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((address, 0))
@@ -170,7 +179,7 @@ class Gateway:
         return self.run("enroll", account, "--format", "sip")["secret"]
 
     def account(self, name):
-        return next(row for row in self.run("accounts") if row["username"] == name)
+        return next(row for row in self.run("accounts") + self.run("stations") if row["username"] == name)
 
     def registered(self, name):
         return wait_for(f"{name} registers", lambda: self.account(name)["registered"])

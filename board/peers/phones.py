@@ -68,7 +68,7 @@ ctrl_tcp_listen {address}:{self.control_port}
         self.process = subprocess.Popen(
             ["baresip", "-4", "-v", "-f", self.folder], stdout=open(self.log, "wb"), stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, cwd=self.folder)
-        gateway.registered(account)
+        bed.or_close(self, lambda: gateway.registered(account))
 
     def text(self):
         with open(self.log, errors="replace") as file:
@@ -158,7 +158,7 @@ auto_answer=1
             ["linphone-daemon", "--config", os.path.join(self.folder, "rc"), "--pipe", self.pipe,
              "--log", os.path.join(self.folder, "log"), "--disable-stats-events", "--auto-answer"],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        gateway.registered(account)
+        bed.or_close(self, lambda: gateway.registered(account))
 
     def command(self, line):
         with socket.socket(socket.AF_UNIX) as control:
@@ -166,6 +166,16 @@ auto_answer=1
             control.connect("/tmp/" + self.pipe)
             control.sendall((line + "\n").encode())
             return control.recv(65536).decode()
+
+    def play(self, is_heard):
+        """Plays its tone into the call until `is_heard`. Before the call's streams run linphone says Ok and plays
+        nothing, and when it builds them anew it plays no more."""
+        for _ in range(8):
+            with contextlib.suppress(OSError):
+                self.command(f"incall-player-start {self.tone}")
+            with contextlib.suppress(AssertionError):
+                return wait_for("linphone is heard", is_heard, 1.5)
+        raise AssertionError("linphone is not heard")
 
     def close(self):
         self.process.terminate()
@@ -252,8 +262,7 @@ class Phones(unittest.TestCase):
         call, voice = self.ring("mobile401", talk=4000)
         call.wait_until_received("SIP/2.0 200 OK", 15)
         voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        phone.command(f"incall-player-start {phone.tone}")
-        wait_for("the visitor hears linphone", lambda: voice.hears(1000) > 0.7, 6)
+        phone.play(lambda: voice.hears(1000) > 0.7)
         call.finish()
         legs = {leg["account"]: leg for leg in self.gateway.last_record()["legs"]}
         self.assertGreater(legs["mobile401"]["packetsOut"], 20)
