@@ -82,11 +82,16 @@ extension Agent {
     guard values.count == 1, let target = NameAddress(values[0]), !session.isClosed else {
       return respond(server, status: 400, reason: "Missing or Unusable Refer-To", &turn)
     }
+    let replaces = ReplacesID(in: target.uri)
+    // As with calls: a name of another house is none of ours. A dialog of ours is found by its own name.
+    guard replaces != nil || session.dialog.map({ gate.serves(target.uri, on: $0.flow) }) ?? false else {
+      return respond(server, status: 404, &turn)
+    }
     guard session.transferSequences.count < 4 else { return busy(server, &turn) }
     session.transferSequences.append(refer.cseq.number)
     report(
       .transferRequested(
-        SessionID(handle), TransactionID(server), referTo: target, replaces: ReplacesID(in: target.uri)))
+        SessionID(handle), TransactionID(server), referTo: target, replaces: replaces))
   }
 
   // MARK: For the owner

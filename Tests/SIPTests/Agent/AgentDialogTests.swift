@@ -201,6 +201,9 @@ import Wire
     #expect(desk.turn { $0.notifyTransfer(id, status: 200, &$1) }.isEmpty)
     #expect(
       desk.receive(Station.request("REFER", branch: "z9hG4bKs", cseq: 22, toTag: tag)).lines == ["400 REFER"])
+    let elsewhere = Station.request(
+      "REFER", branch: "z9hG4bKu", cseq: 23, toTag: tag, extra: "Refer-To: <sip:guard1@elsewhere.example>\n")
+    #expect(desk.receive(elsewhere).lines == ["404 REFER"], "nobody of another house is called")
   }
 
   @Test func anInviteThatReplacesNamesTheSession() throws {
