@@ -63,6 +63,7 @@ final class House {
     let addresses =
       configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
     calls = Switchboard(
+      configuration: CallsConfiguration(domain: configuration.gateway.domain),
       signalling: AgentSignalling(agent: agent, domain: configuration.gateway.domain),
       media: PlaneMedia(plane: plane, addresses: addresses), dialplan: dialplan, now: world.now)
     fetcher = DeviceFetcher(world: world, streams: gateway.streams)

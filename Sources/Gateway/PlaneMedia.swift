@@ -1,6 +1,6 @@
 internal import Calls
-internal import MediaPlane
-internal import SDP
+package import MediaPlane
+package import SDP
 internal import Wire
 
 /// Gives `Calls` the media plane: what a description settled becomes what a stream sends and takes.
@@ -52,7 +52,7 @@ final class PlaneMedia: Media {
       received: stream.receiving.filter(\.isMedia).map { format($0, ptime: stream.peer.ptime) },
       telephoneEvent: stream.peer.telephoneEvent,
       receivedTelephoneEvent: stream.receiving.first { $0.audioCodec == .telephoneEvent }?.payloadType,
-      direction: direction(stream.peer.direction))
+      direction: MediaDirection(facing: stream.peer.direction))
   }
 
   private func format(_ format: Format, ptime: Int?) -> StreamFormat {
@@ -66,15 +66,6 @@ final class PlaneMedia: Media {
     return StreamFormat(
       payloadType: format.payloadType, codec: codec, clockRate: UInt32(format.clockRate),
       ptime: ptime ?? 20)
-  }
-
-  private func direction(_ direction: SDP.Direction) -> MediaDirection {
-    switch direction {
-    case .sendrecv: .sendReceive
-    case .sendonly: .sendOnly
-    case .recvonly: .receiveOnly
-    case .inactive: .inactive
-    }
   }
 
   func bridge(_ first: MediaLegID, _ second: MediaLegID, keys: KeyPassage) {
@@ -99,5 +90,18 @@ final class PlaneMedia: Media {
     return StreamCounts(
       packetsIn: Int(clamping: audio.packetsIn), packetsOut: Int(clamping: audio.packetsOut),
       lost: Int(clamping: audio.lost), jitter: Int(audio.jitter.milliseconds))
+  }
+}
+
+extension MediaDirection {
+  /// What a peer does with a stream that we may let flow in the direction `own`: where we only send, it only listens.
+  package init(facing own: SDP.Direction) {
+    self =
+      switch own {
+      case .sendrecv: .sendReceive
+      case .sendonly: .receiveOnly
+      case .recvonly: .sendOnly
+      case .inactive: .inactive
+      }
   }
 }
