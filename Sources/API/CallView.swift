@@ -20,10 +20,12 @@ package struct LegView: APIValue {
   package var lost: Int
   /// Milliseconds.
   package var jitter: Int
+  /// Packets of strangers to this leg's ports: counted and dropped.
+  package var foreign: Int
 
   package init(
     account: String, state: String, code: Int? = nil, codec: String? = nil, packetsIn: Int = 0,
-    packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0
+    packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0
   ) {
     self.account = account
     self.state = state
@@ -33,6 +35,7 @@ package struct LegView: APIValue {
     self.packetsOut = packetsOut
     self.lost = lost
     self.jitter = jitter
+    self.foreign = foreign
   }
   package init(_ reader: inout ObjectReader) {
     account = reader.string("account")
@@ -43,12 +46,13 @@ package struct LegView: APIValue {
     packetsOut = reader.integer("packetsOut", default: 0)
     lost = reader.integer("lost", default: 0)
     jitter = reader.integer("jitter", default: 0)
+    foreign = reader.integer("foreign", default: 0)
   }
   package var json: JSONValue {
     [
       "account": .string(account), "state": .string(state), "code": .integer(orNull: code),
       "codec": .string(orNull: codec), "packetsIn": .integer(packetsIn), "packetsOut": .integer(packetsOut),
-      "lost": .integer(lost), "jitter": .integer(jitter),
+      "lost": .integer(lost), "jitter": .integer(jitter), "foreign": .integer(foreign),
     ]
   }
   package static var example: LegView {

@@ -126,12 +126,17 @@ package struct StreamCounts: Sendable, Hashable {
   package var lost: Int
   /// Milliseconds.
   package var jitter: Int
+  /// From whoever may not speak here, before the answer too: dropped.
+  package var foreign: Int
 
-  package init(packetsIn: Int = 0, packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0) {
+  package init(
+    packetsIn: Int = 0, packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0
+  ) {
     self.packetsIn = packetsIn
     self.packetsOut = packetsOut
     self.lost = lost
     self.jitter = jitter
+    self.foreign = foreign
   }
 }
 

@@ -101,7 +101,7 @@ extension LegView {
     self.init(
       account: leg.account, state: leg.state.rawValue, code: leg.code == 0 ? nil : leg.code,
       codec: leg.codec, packetsIn: leg.counts.packetsIn, packetsOut: leg.counts.packetsOut,
-      lost: leg.counts.lost, jitter: leg.counts.jitter)
+      lost: leg.counts.lost, jitter: leg.counts.jitter, foreign: leg.counts.foreign)
   }
 }
 

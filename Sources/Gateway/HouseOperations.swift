@@ -334,7 +334,8 @@ extension CallView {
       legs: row.legs.map {
         LegView(
           account: $0.account, state: $0.state, code: $0.code == 0 ? nil : $0.code, codec: $0.codec,
-          packetsIn: $0.packetsIn, packetsOut: $0.packetsOut, lost: $0.lost, jitter: $0.jitter)
+          packetsIn: $0.packetsIn, packetsOut: $0.packetsOut, lost: $0.lost, jitter: $0.jitter,
+          foreign: $0.foreign)
       })
   }
 }

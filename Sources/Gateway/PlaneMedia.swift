@@ -86,10 +86,12 @@ final class PlaneMedia: Media {
   func close(_ leg: MediaLegID) -> StreamCounts { counts(plane.close(LegID(leg.handle))) }
 
   private func counts(_ statistics: LegStatistics?) -> StreamCounts {
-    guard let audio = statistics?.audio else { return StreamCounts() }
+    guard let statistics else { return StreamCounts() }
+    let audio = statistics.audio
     return StreamCounts(
       packetsIn: Int(clamping: audio.packetsIn), packetsOut: Int(clamping: audio.packetsOut),
-      lost: Int(clamping: audio.lost), jitter: Int(audio.jitter.milliseconds))
+      lost: Int(clamping: audio.lost), jitter: Int(audio.jitter.milliseconds),
+      foreign: Int(clamping: statistics.foreign))
   }
 }
 

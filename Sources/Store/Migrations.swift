@@ -4,7 +4,7 @@ package struct Migration: Sendable {
   package var name: String
   package var script: String
 
-  package static let all: [Migration] = [directory, registrations, history]
+  package static let all: [Migration] = [directory, registrations, history, foreignPackets]
 
   /// The directory is one document, because it is read and replaced whole and has one reader already. Beside it
   /// stand the names that other rows refer to, so that what belongs to a removed account goes with it.
@@ -147,6 +147,10 @@ package struct Migration: Sendable {
         body TEXT NOT NULL
       ) STRICT;
       """)
+
+  private static let foreignPackets = Migration(
+    name: "foreign packets",
+    script: "ALTER TABLE legs ADD COLUMN foreign_packets INTEGER NOT NULL DEFAULT 0;")
 }
 
 extension Connection {

@@ -111,10 +111,12 @@ package struct CallRow: Hashable, Sendable {
     package var lost: Int
     /// Milliseconds.
     package var jitter: Int
+    /// Packets from whoever may not speak on this leg.
+    package var foreign: Int
 
     package init(
       account: String, state: String, code: Int, codec: String?, packetsIn: Int = 0, packetsOut: Int = 0,
-      lost: Int = 0, jitter: Int = 0
+      lost: Int = 0, jitter: Int = 0, foreign: Int = 0
     ) {
       self.account = account
       self.state = state
@@ -124,6 +126,7 @@ package struct CallRow: Hashable, Sendable {
       self.packetsOut = packetsOut
       self.lost = lost
       self.jitter = jitter
+      self.foreign = foreign
     }
   }
 

@@ -212,11 +212,13 @@ extension Connection {
     for (place, leg) in row.legs.enumerated() {
       try run(
         """
-        INSERT INTO legs (call, place, account, state, code, codec, packets_in, packets_out, lost, jitter)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO legs (call, place, account, state, code, codec, packets_in, packets_out, lost, jitter,
+          foreign_packets)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """, .text(row.id), .integer(Int64(place)), .text(leg.account), .text(leg.state),
         .integer(Int64(leg.code)), .text(orNull: leg.codec), .integer(Int64(leg.packetsIn)),
-        .integer(Int64(leg.packetsOut)), .integer(Int64(leg.lost)), .integer(Int64(leg.jitter)))
+        .integer(Int64(leg.packetsOut)), .integer(Int64(leg.lost)), .integer(Int64(leg.jitter)),
+        .integer(Int64(leg.foreign)))
     }
   }
 
@@ -236,14 +238,14 @@ extension Connection {
     for index in calls.indices {
       calls[index].legs = try rows(
         """
-        SELECT account, state, code, codec, packets_in, packets_out, lost, jitter
+        SELECT account, state, code, codec, packets_in, packets_out, lost, jitter, foreign_packets
         FROM legs WHERE call = ? ORDER BY place
         """, .text(calls[index].id)
       ) { row in
         CallRow.Leg(
           account: row.text(0), state: row.text(1), code: Int(row.integer(2)), codec: row.optionalText(3),
           packetsIn: Int(row.integer(4)), packetsOut: Int(row.integer(5)), lost: Int(row.integer(6)),
-          jitter: Int(row.integer(7)))
+          jitter: Int(row.integer(7)), foreign: Int(row.integer(8)))
       }
     }
     return calls

@@ -96,11 +96,11 @@ enum Tables {
 
   static func legs(_ legs: [LegView]) -> String {
     Terminal.table(
-      ["LEG", "STATE", "CODE", "CODEC", "IN", "OUT", "LOST", "JITTER"],
+      ["LEG", "STATE", "CODE", "CODEC", "IN", "OUT", "LOST", "JITTER", "FOREIGN"],
       legs.map {
         [
           $0.account, $0.state, $0.code.map { "\($0)" } ?? "-", or($0.codec), "\($0.packetsIn)",
-          "\($0.packetsOut)", "\($0.lost)", "\($0.jitter) ms",
+          "\($0.packetsOut)", "\($0.lost)", "\($0.jitter) ms", "\($0.foreign)",
         ]
       })
   }

@@ -22,9 +22,13 @@ HOST = "127.0.0.1"
 class Baresip:
     """A baresip on an address of its own, steered over its TCP control port, that records what it hears."""
 
-    def __init__(self, gateway, account, secret, address, transport="udp", codecs="PCMA,PCMU", frequency=440):
+    def __init__(self, gateway, account, secret, address, transport="udp", codecs="PCMA,PCMU", frequency=440,
+                 video=False):
         # baresip offers every codec it has loaded, whatever the account says.
         modules = "\n".join(f"module {name}.so" for name in (["g722"] if codecs == "G722" else ["g711"]))
+        if video:
+            modules += "\nmodule avcodec.so\nmodule fakevideo.so\nmodule snapshot.so\nvideo_source fakevideo,none\n" \
+                       "video_display fakevideo,none\nvideo_size 320x240\nvideo_fps 15\nvideo_bitrate 200000"
         self.folder = tempfile.mkdtemp(prefix="vestibule-baresip.")
         self.address = address
         self.control_port = bed.free_port(address, socket.SOCK_STREAM)

@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-MODULES = ["door_call", "ring_verb", "house_rules", "transfers", "doors", "wires", "phones", "attackers"]
+MODULES = ["door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "phones", "attackers"]
 
 
 class Report(unittest.TestResult):

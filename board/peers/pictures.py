@@ -1,0 +1,140 @@
+"""The station's picture: H.264 that ffmpeg makes, relayed to a baresip panel that decodes it."""
+
+import glob
+import socket
+import subprocess
+import threading
+import unittest
+
+import bed
+from bed import Stage, media_of, wait_for
+from phones import HOST, Baresip
+from script import answered, hangs_up, invites, script, sdp, waits
+
+STATION = "127.0.0.10"
+VIDEO = ("m=video [video] RTP/AVP 99\na=rtpmap:99 H264/90000\na=fmtp:99 profile-level-id=42e01f;packetization-mode=1\n"
+         "a=sendonly\n[mux]\n")
+
+
+class Camera:
+    """A station's camera: RTP of ffmpeg sent on from one socket, on which muxed RTCP comes back."""
+
+    def __init__(self, address, colour):
+        self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True:
+            port = bed.free_port(address)
+            try:
+                self.rtp.bind((address, port - port % 2))
+                self.rtcp.bind((address, port - port % 2 + 1))
+                break
+            except OSError:
+                for name in ["rtp", "rtcp"]:
+                    getattr(self, name).close()
+                    setattr(self, name, socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.port = self.rtp.getsockname()[1]
+        self.feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.feed.bind((address, 0))
+        self.feed.settimeout(0.1)
+        self.rtcp.setblocking(False)
+        self.rtp.setblocking(False)
+        self.remote, self.sent, self.muxed, self.apart = None, 0, [], []
+        self.encoder = subprocess.Popen(
+            ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", f"color=c={colour}:size=320x240:rate=15", "-c:v", "libx264",
+             "-profile:v", "baseline", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15", "-pix_fmt", "yuv420p",
+             "-bsf:v", "dump_extra", "-payload_type", "99", "-f", "rtp",
+             f"rtp://{address}:{self.feed.getsockname()[1]}?pkt_size=1200"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.running = True
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        while self.running:
+            try:
+                packet = self.feed.recv(2048)
+                if self.remote:
+                    self.rtp.sendto(packet, self.remote)
+                    self.sent += 1
+            except OSError:
+                pass
+            for came_on, kept in [(self.rtp, self.muxed), (self.rtcp, self.apart)]:
+                try:
+                    while True:
+                        kept.append(came_on.recv(2048))
+                except OSError:
+                    pass
+
+    def close(self):
+        self.running = False
+        self.thread.join()
+        self.encoder.kill()
+        self.encoder.wait()
+        for one in [self.rtp, self.rtcp, self.feed]:
+            one.close()
+
+
+def video_of(messages, marker):
+    for part in reversed(messages.split("-----------------------------------------------")):
+        if marker in part and "m=video" in part:
+            return bed.GATEWAY, int(part.split("m=video ", 1)[1].split()[0]), part
+    raise AssertionError(f"no message with {marker!r} and a video line")
+
+
+class Pictures(Stage):
+    def show(self, colour, mux):
+        voice = self.voice(STATION, 700)
+        camera = Camera(STATION, colour)
+        self.stack.callback(camera.close)
+        phone = Baresip(self.gateway, "panel402", self.secret("panel402"), HOST, video=True)
+        self.stack.callback(phone.close)
+        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), waits("[talk]"), hangs_up(2)),
+                         STATION, keys={"caller": "gate", "target": "402", "talk": 6000, "media": voice.port,
+                                        "video": camera.port, "mux": mux})
+        wait_for("baresip rings", lambda: "Incoming call" in phone.text())
+        phone.command("accept")
+        call.wait_until_received("SIP/2.0 200 OK")
+        voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        host, port, answer = video_of(call.messages(), "SIP/2.0 200 OK")
+        self.assertGreater(port, 0, "the picture is taken")
+        # A stranger's picture, ahead of the camera's: not relayed, not pinned.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.66", 0))
+            for _ in range(30):
+                stranger.sendto(b"\x80\x63\x00\x01" + b"\x00" * 8 + b"\x41" + b"\x2a" * 400, (host, port))
+        camera.remote = (host, port)
+        return call, camera, phone, answer
+
+    def colour_seen(self, phone):
+        """Mean red, green and blue of what baresip decoded last; None before there is any."""
+        phone.command("snapshot")
+        for path in sorted(glob.glob(phone.folder + "/snapshot-recv*"), reverse=True):
+            pixel = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-vf", "scale=1:1", "-f", "rawvideo", "-pix_fmt",
+                                    "rgb24", "-"], capture_output=True).stdout
+            if len(pixel) == 3:
+                return tuple(pixel)
+
+    def test_the_stations_picture_is_relayed_and_decoded_with_muxed_reports(self):
+        call, camera, phone, answer = self.show("red", "a=rtcp-mux")
+        self.assertIn("a=rtcp-mux", answer)
+        red, green, blue = wait_for("baresip decodes", lambda: self.colour_seen(phone), 5)
+        self.assertTrue(red > 180 and green < 60 and blue < 60, (red, green, blue))
+        wait_for("reports come muxed", lambda: any(200 <= packet[1] <= 206 for packet in camera.muxed), 5)
+        self.assertEqual(camera.apart, [], "no report on the port beside")
+        call.finish()
+        self.assertGreater(camera.sent, 30)
+        record = self.gateway.last_record()
+        self.assertEqual({leg["account"]: leg["foreign"] for leg in record["legs"]}["intercom-main"], 30)
+
+    def test_without_mux_reports_come_on_the_port_beside(self):
+        call, camera, phone, answer = self.show("blue", "a=framerate:15")
+        self.assertNotIn("a=rtcp-mux", answer)
+        red, green, blue = wait_for("baresip decodes", lambda: self.colour_seen(phone), 5)
+        self.assertTrue(blue > 180 and green < 60 and red < 60, (red, green, blue))
+        wait_for("reports come beside", lambda: any(200 <= packet[1] <= 206 for packet in camera.apart), 5)
+        self.assertEqual([packet for packet in camera.muxed if 200 <= packet[1] <= 206], [])
+        call.finish()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
