@@ -32,6 +32,42 @@ package enum Digest {
     return Engine.digest(.sha256, outer.span, first.span)
   }
 
+  /// 20 bytes (RFC 2104 over SHA-1) of a message that lies in two pieces, without an allocation. The key has at
+  /// most 64 bytes; a longer one is hashed first.
+  package static func hmacSHA1(
+    key: [UInt8], _ head: Span<UInt8>, _ tail: Span<UInt8>
+  ) -> InlineArray<20, UInt8> {
+    let (inner, outer) = pads(key.count > 64 ? sha1(key) : key)
+    var result = InlineArray<20, UInt8>(repeating: 0)
+    Engine.digest(.sha1, inner.span, head, tail, into: &result)
+    let first = result
+    Engine.digest(.sha1, outer.span, first.span, Span(), into: &result)
+    return result
+  }
+
+  /// 32 bytes: the same over SHA-256.
+  package static func hmacSHA256(
+    key: [UInt8], _ head: Span<UInt8>, _ tail: Span<UInt8>
+  ) -> InlineArray<32, UInt8> {
+    let (inner, outer) = pads(key.count > 64 ? sha256(key) : key)
+    var result = InlineArray<32, UInt8>(repeating: 0)
+    Engine.digest(.sha256, inner.span, head, tail, into: &result)
+    let first = result
+    Engine.digest(.sha256, outer.span, first.span, Span(), into: &result)
+    return result
+  }
+
+  /// The key, padded to a block and blended with each of RFC 2104's two constants.
+  private static func pads(_ key: [UInt8]) -> (inner: InlineArray<64, UInt8>, outer: InlineArray<64, UInt8>) {
+    var inner = InlineArray<64, UInt8>(repeating: 0x36)
+    var outer = InlineArray<64, UInt8>(repeating: 0x5C)
+    for index in key.indices {
+      inner[index] ^= key[index]
+      outer[index] ^= key[index]
+    }
+    return (inner, outer)
+  }
+
   /// Whether both are equal, in a time that depends on their lengths only.
   package static func areEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     guard left.count == right.count else { return false }
@@ -122,5 +158,35 @@ private enum Engine {
     }
     precondition(status == 1, "OpenSSL failed to digest")
     return result
+  }
+
+  /// The digest of three pieces, written over `result`, which must be as long as the algorithm's digest.
+  static func digest<let size: Int>(
+    _ algorithm: Algorithm, _ first: Span<UInt8>, _ second: Span<UInt8>, _ third: Span<UInt8>,
+    into result: inout InlineArray<size, UInt8>
+  ) {
+    let context = unsafe context(algorithm)
+    let method: OpaquePointer
+    switch algorithm {
+    case .md5: unsafe method = algorithms.0
+    case .sha1: unsafe method = algorithms.1
+    case .sha256: unsafe method = algorithms.2
+    }
+    precondition(unsafe Int(EVP_MD_get_size(method)) == size, "a digest's room has another size")
+    var status = unsafe EVP_DigestInit_ex2(context, method, nil)
+    status &= unsafe first.withUnsafeBufferPointer { piece in
+      unsafe EVP_DigestUpdate(context, piece.baseAddress, piece.count)
+    }
+    status &= unsafe second.withUnsafeBufferPointer { piece in
+      unsafe EVP_DigestUpdate(context, piece.baseAddress, piece.count)
+    }
+    status &= unsafe third.withUnsafeBufferPointer { piece in
+      unsafe EVP_DigestUpdate(context, piece.baseAddress, piece.count)
+    }
+    var room = result.mutableSpan
+    status &= unsafe room.withUnsafeMutableBufferPointer { room in
+      unsafe EVP_DigestFinal_ex(context, room.baseAddress, nil)
+    }
+    precondition(status == 1, "OpenSSL failed to digest")
   }
 }
