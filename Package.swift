@@ -127,6 +127,7 @@ let roomTests: [Target] = [
   tests("Store", ["Wire", "SIP", "Directory", "Store", "Simulation"]),
   tests("MediaPlane", ["Wire", "RTP", "Codecs", "MediaPlane"]),
   tests("API", ["Wire", "JSON", "HTTP", "API"]),
+  tests("Web", ["Wire", "HTTP", "WebSocket", "Web"]),
   tests(
     "Building",
     [

@@ -1,6 +1,7 @@
 internal import Calls
 internal import Doors
 internal import Journal
+internal import Web
 internal import Wire
 
 // Stopping in good order, and taking up what changed without stopping.
@@ -39,6 +40,8 @@ extension Gateway {
       house.calls.hangUpAll(&turn)
       house.doors.stop(at: house.moment)
     }
+    // Behind the last BYEs: browsers hear that we go, and try again later.
+    web.server?.drain()
     // Whatever was acknowledged is on disk before the process ends; the last BYEs leave with this turn.
     keeper.commit([]) { [weak self] _ in
       guard let self else { return }

@@ -164,7 +164,11 @@ package final class Gateway {
     house.operations = operations
     let routes = RESTRoutes(operations: operations, feed: feed) { [world] in world.now }
     self.routes = routes
-    web.serve(routes.makeRouter())
+    var router = routes.makeRouter()
+    for route in sip.channelRoutes() { router.add(route) }
+    router.origins = originPolicy
+    router.whenForeign = { [weak self] origin, _ in self?.noteForeign(origin) }
+    web.serve(router)
     do throws(NetworkFailure) {
       try streams.listen(
         path: configuration.controlSocket, mode: 0o660, group: "vestibule", purpose: .control)
@@ -182,6 +186,26 @@ package final class Gateway {
       }
     }
   }
+
+  /// Pages under any name of ours are our own.
+  private var originPolicy: OriginPolicy {
+    let gateway = configuration.gateway
+    var names = [gateway.domain, gateway.name, gateway.name + ".local"] + gateway.aliases
+    if let url = configuration.http.publicURL, let host = url.split(separator: "/").dropFirst().first {
+      names.append(String(host.prefix { $0 != ":" }))
+    }
+    return OriginPolicy(names: names, allowed: configuration.http.allowedOrigins)
+  }
+
+  /// Says once of each origin that its pages were turned away: the installer of one would look for long.
+  private func noteForeign(_ origin: String) {
+    guard foreignOrigins.count < 16, foreignOrigins.insert(origin).inserted else { return }
+    log.write(
+      .notice, "web.origin",
+      "a page of another origin may not connect here; if it is yours, add it to http.allowedOrigins",
+      ["origin": .text(String(origin.prefix(200)))])
+  }
+  private var foreignOrigins: Set<String> = []
 
   private(set) var http: [Endpoint] = []
   private(set) var https: [Endpoint] = []

@@ -2,9 +2,11 @@ internal import Crypto
 package import Journal
 package import SIP
 package import Transport
+internal import Web
 package import Wire
 
-/// Where SIP meets the network: datagram sockets, stream connections with their framers, and the agent between.
+/// Where SIP meets the network: datagram sockets, stream connections with their framers, WebSockets
+/// (SIPEdge+Channels.swift), and the agent between.
 ///
 /// It carries messages in and out and knows none of them. The agent says where a message goes by `Flow`; a stream
 /// flow without a connection is dialled here, and what waits for it leaves when it stands or is reported
@@ -18,12 +20,14 @@ package final class SIPEdge {
   package private(set) var bound: [(transport: TransportKind, endpoint: Endpoint)] = []
   private var datagramSockets: Set<SocketID> = []
   private var framers: [ConnectionID: Connection] = [:]
+  /// WebSockets, by the connection they run on.
+  var channels: [ConnectionID: WebChannel] = [:]
   /// Connections by where they lead, the newest for each.
   private var byRemote: [Route: ConnectionID] = [:]
   private var waiting: [ConnectionID: [Waiting]] = [:]
   package weak var handler: (any SIPEdgeHandler)?
   /// Replies to CRLF pings and other things not worth an agent's while.
-  package private(set) var keepAlives: UInt64 = 0
+  package internal(set) var keepAlives: UInt64 = 0
 
   private struct Connection {
     var framer: SIPFramer
@@ -141,6 +145,10 @@ package final class SIPEdge {
   }
 
   private func sendOnStream(_ message: [UInt8], _ flow: Flow, _ token: UInt64) {
+    if flow.transport == .ws || flow.transport == .wss {
+      if !sendOnChannel(message, flow) { handler?.undeliverable(token) }
+      return
+    }
     let route = Route(transport: flow.transport, remote: flow.remote)
     var connection = flow.socket
     if connection == .none { connection = byRemote[route] ?? .none }
@@ -153,7 +161,7 @@ package final class SIPEdge {
       return
     }
     // A response has nowhere to go when its connection is gone; a request with no connection named is dialled.
-    guard flow.socket == .none, flow.transport == .tcp || flow.transport == .tls else {
+    guard flow.socket == .none else {
       handler?.undeliverable(token)
       return
     }
@@ -164,6 +172,11 @@ package final class SIPEdge {
       waiting[dialled] = []
       wait(message, token, on: dialled)
     } catch { handler?.undeliverable(token) }
+  }
+
+  /// Our end of a connection.
+  func local(of connection: ConnectionID) -> Endpoint {
+    streams.facts(of: connection)?.local ?? Endpoint(.anyV4, port: 0)
   }
 
   private func wait(_ message: [UInt8], _ token: UInt64, on connection: ConnectionID) {

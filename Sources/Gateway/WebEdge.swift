@@ -28,6 +28,10 @@ final class WebEdge: WebCarrier, StreamsDelegate {
     streams.close(SocketID(Handle(raw: connection.raw)), flushing: true)
   }
 
+  func setReading(_ reading: Bool, on connection: WebConnectionID) {
+    streams.setReading(reading, on: SocketID(Handle(raw: connection.raw)))
+  }
+
   func opened(_ connection: ConnectionID, _ facts: ConnectionFacts) {
     let peer: WebPeer =
       facts.peer.map(WebPeer.local) ?? .remote(facts.remote, isSecure: facts.isSecure)

@@ -64,6 +64,8 @@ package struct HTTPServerConnection: Sendable {
     case lingering
     /// To be closed when the output has been sent.
     case finished
+    /// Another protocol speaks on the connection now; the machine is done.
+    case upgraded
   }
   /// Where the response is.
   private enum Answer: Sendable, Equatable {
@@ -104,7 +106,7 @@ package struct HTTPServerConnection: Sendable {
   /// Takes what arrived.
   package mutating func receive(_ bytes: Span<UInt8>, now: Instant) {
     switch phase {
-    case .finished, .lingering: return
+    case .finished, .lingering, .upgraded: return
     case .complete:
       // Sent ahead. What does not fit is dropped, and with it the connection's future.
       guard input.count + bytes.count <= limits.pipelined else {
@@ -127,7 +129,7 @@ package struct HTTPServerConnection: Sendable {
       if input.isEmpty { finish() } else { fail(.timedOut, now) }
     case .body: if answer == .none { fail(.timedOut, now) } else { finish() }
     case .lingering: finish()
-    case .complete, .finished: self.deadline = nil
+    case .complete, .finished, .upgraded: self.deadline = nil
     }
   }
 
@@ -199,13 +201,34 @@ package struct HTTPServerConnection: Sendable {
       answer = .chunked
     }
     if head.fields.list("Connection", has: "close") { keepsAlive = false }
+    // A refusal may say what to upgrade to (RFC 9110 section 7.8).
+    let offersUpgrade = head.fields.list("Connection", has: "Upgrade")
     head.fields.remove("Connection")
-    if !keepsAlive {
+    if offersUpgrade {
+      head.fields.append("Connection", keepsAlive ? "Upgrade" : "Upgrade, close")
+    } else if !keepsAlive {
       head.fields.append("Connection", "close")
     } else if request.version == .http10 {
       head.fields.append("Connection", "keep-alive")
     }
     HeadWriter.append(head, to: &output)
+  }
+
+  /// Answers the request under way with 101 and gives the connection up: `fields` say to what, and what is returned
+  /// was sent ahead in the new protocol. Nil, and nothing happens, when the request is not whole or has its answer.
+  package mutating func upgrade(_ fields: [(String, String)], date: WallTime) -> [UInt8]? {
+    guard case .complete = phase, request != nil, answer == .none else { return nil }
+    var head = HTTPResponse(101)
+    for (name, value) in fields { head.fields.append(name, value) }
+    head.fields.append("Date", HTTPDate.text(date))
+    HeadWriter.append(head, to: &output)
+    request = nil
+    events = []
+    eventsTaken = 0
+    deadline = nil
+    phase = .upgraded
+    defer { input = [] }
+    return input
   }
 
   /// Sends a part of the body begun. More than the length that was announced is dropped.

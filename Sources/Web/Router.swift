@@ -1,4 +1,5 @@
 package import HTTP
+package import WebSocket
 
 /// Who may use a route. What proves it is the application's business: see `Router.authorise`.
 package enum WebAccess: Hashable, Sendable {
@@ -58,14 +59,24 @@ package struct PathPattern: Hashable, Sendable {
 }
 
 package typealias WebHandler = (WebRequest, Responder) -> Void
+/// Takes over a WebSocket that was just opened.
+package typealias ChannelHandler = (WebRequest, WebChannel) -> Void
 
 package struct Route {
+  /// What stands at a path.
+  package enum Service {
+    /// Requests and replies.
+    case exchange(WebHandler)
+    /// A WebSocket that speaks one of `protocols`; none of them means no subprotocol.
+    case channel(protocols: [String], WebSocketLimits, ChannelHandler)
+  }
+
   package var method: HTTPMethod
   package var pattern: PathPattern
   package var access: WebAccess
   /// The most bytes of body it takes.
   package var bodyLimit: Int
-  package var handler: WebHandler
+  package var service: Service
 
   package init(
     _ method: HTTPMethod, _ pattern: String, access: WebAccess, bodyLimit: Int = 0,
@@ -75,8 +86,22 @@ package struct Route {
     self.pattern = PathPattern(pattern)
     self.access = access
     self.bodyLimit = bodyLimit
-    self.handler = handler
+    service = .exchange(handler)
   }
+
+  /// A WebSocket at `pattern`. The same path may have a GET beside it.
+  package init(
+    channel pattern: String, access: WebAccess, protocols: [String] = [],
+    limits: WebSocketLimits = WebSocketLimits(), handler: @escaping ChannelHandler
+  ) {
+    method = .get
+    self.pattern = PathPattern(pattern)
+    self.access = access
+    bodyLimit = 0
+    service = .channel(protocols: protocols, limits, handler)
+  }
+
+  var isChannel: Bool { if case .channel = service { true } else { false } }
 }
 
 /// Finds the route of a request. The first that matches, in the order they were added.
@@ -90,6 +115,10 @@ package struct Router {
   /// Decides whether the sender of a request's head may use a route; a refusal is answered before a byte of the
   /// body is taken. The place where bearer tokens will be read.
   package var authorise: (HTTPRequest, WebPeer, WebAccess) -> WebReply?
+  /// Which pages may open a WebSocket here.
+  package var origins = OriginPolicy()
+  /// Told of an Origin that was turned away, so that whoever installs a page elsewhere can find out.
+  package var whenForeign: ((_ origin: String, WebPeer) -> Void)?
 
   package init(authorise: @escaping (HTTPRequest, WebPeer, WebAccess) -> WebReply?) {
     self.authorise = authorise
@@ -103,7 +132,9 @@ package struct Router {
     }
     // Who asks HEAD gets what GET would say about itself (RFC 9110 section 9.3.2).
     let method = request.method == .head ? .get : request.method
+    let wantsChannel = request.fields.list("Upgrade", has: "websocket")
     var allowed: [String] = []
+    var other: (Route, [(name: String, value: String)])?
     for route in routes {
       guard let parameters = route.pattern.match(path) else { continue }
       guard route.method == method else {
@@ -111,12 +142,30 @@ package struct Router {
         if route.method == .get { allowed.append("HEAD") }
         continue
       }
-      if let refusal = authorise(request, peer, route.access) { return .refusal(refusal) }
-      return .route(route, parameters: parameters)
+      // Beside each other on one path, who asks for an upgrade gets the channel.
+      guard route.isChannel == wantsChannel else {
+        if other == nil { other = (route, parameters) }
+        continue
+      }
+      return admit(request, peer, route, parameters)
     }
+    if let (route, parameters) = other { return admit(request, peer, route, parameters) }
     if allowed.isEmpty { return .refusal(.problem(404, "nothing is at this address")) }
     var reply = WebReply.problem(405, "this address does not know \(request.method.name)")
     reply.fields.append("Allow", allowed.joined(separator: ", "))
     return .refusal(reply)
+  }
+
+  private func admit(
+    _ request: HTTPRequest, _ peer: WebPeer, _ route: Route, _ parameters: [(name: String, value: String)]
+  ) -> Outcome {
+    if let refusal = authorise(request, peer, route.access) { return .refusal(refusal) }
+    if route.isChannel, !origins.admits(request, from: peer) {
+      whenForeign?(request.fields["Origin"] ?? "", peer)
+      return .refusal(
+        .problem(
+          403, "pages of this origin may not connect here", next: "add the origin to http.allowedOrigins"))
+    }
+    return .route(route, parameters: parameters)
   }
 }

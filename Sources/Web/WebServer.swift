@@ -1,9 +1,10 @@
 package import HTTP
+internal import WebSocket
 package import Wire
 
 // Carries requests from connections to routes and answers back.
 //
-// It owns one HTTP machine per connection, gathers bodies up to what their route allows, hands each whole request to
+// It owns one HTTP machine per connection (or, after an upgrade, one WebSocket machine: WebServer+Channels.swift), gathers bodies up to what their route allows, hands each whole request to
 // its handler, and writes answers no faster than the connection takes them. Sockets, TLS, connection caps and
 // admission belong to the carrier beneath; what a request means belongs to the handler above. It assumes that the
 // carrier tells of every connection it opened exactly once that it closed, except those closed from here.
@@ -22,6 +23,8 @@ package protocol WebCarrier: AnyObject {
   func write(_ bytes: [UInt8], on connection: WebConnectionID) -> Bool
   /// Ends a connection after what is queued was sent. `closed` does not follow.
   func close(_ connection: WebConnectionID)
+  /// Stops or resumes reading: how a peer that does not take its answers is kept from asking.
+  func setReading(_ reading: Bool, on connection: WebConnectionID)
 }
 
 package struct WebLimits: Sendable {
@@ -49,13 +52,18 @@ package struct WebCounters: Equatable, Sendable {
   package var faults = 0
   /// Listeners of events that were cut off.
   package var cutOff = 0
+  /// WebSockets opened, and those that broke its rules.
+  package var channels = 0
+  package var channelFaults = 0
 }
 
 package final class WebServer {
-  private final class Connection {
+  final class Connection {
     let id: WebConnectionID
     let peer: WebPeer
     var machine: HTTPServerConnection
+    /// Set after an upgrade; the HTTP machine is idle then.
+    var channel: ChannelState?
     /// Grows by one with each request: a late answer to an earlier one finds another number.
     var exchange = 0
     var isAnswered = true
@@ -81,12 +89,12 @@ package final class WebServer {
     }
   }
 
-  private unowned let carrier: any WebCarrier
+  unowned let carrier: any WebCarrier
   private let router: Router
   private let limits: WebLimits
-  private var connections: [WebConnectionID: Connection] = [:]
+  var connections: [WebConnectionID: Connection] = [:]
   private var wheel: Wheel
-  package private(set) var counters = WebCounters()
+  package internal(set) var counters = WebCounters()
 
   package init(carrier: any WebCarrier, router: Router, limits: WebLimits = WebLimits()) {
     self.carrier = carrier
@@ -109,6 +117,10 @@ package final class WebServer {
 
   package func received(_ bytes: Span<UInt8>, on id: WebConnectionID) {
     guard let connection = connections[id] else { return }
+    if connection.channel != nil {
+      connection.channel?.machine.receive(bytes, now: carrier.now)
+      return pump(connection)
+    }
     connection.machine.receive(bytes, now: carrier.now)
     pump(connection)
   }
@@ -122,6 +134,7 @@ package final class WebServer {
   /// The peer, or the carrier, ended the connection.
   package func closed(_ id: WebConnectionID) {
     guard let connection = connections.removeValue(forKey: id) else { return }
+    lost(connection)
     forget(connection)
   }
 
@@ -131,7 +144,11 @@ package final class WebServer {
       guard let connection = connections[WebConnectionID(token)] else { continue }
       connection.timer = nil
       connection.timerAt = nil
-      connection.machine.advance(now: now)
+      if connection.channel != nil {
+        connection.channel?.machine.advance(now: now)
+      } else {
+        connection.machine.advance(now: now)
+      }
       if connection.sent < connection.waiting.count, connection.moved + limits.writeStall <= now {
         end(connection)
         continue
@@ -148,11 +165,13 @@ package final class WebServer {
 
   package var nextDeadline: Instant? { wheel.nextDeadline }
 
-  /// Ends every stream and every connection that is between requests; running answers are finished.
+  /// Ends every stream, every channel and every connection that is between requests; running answers are finished.
   package func drain() {
     for id in connections.keys.sorted(by: { $0.raw < $1.raw }) {
       guard let connection = connections[id] else { continue }
-      if connection.stream != nil {
+      if connection.channel != nil {
+        close(channel: id, .goingAway, "the gateway stops")
+      } else if connection.stream != nil {
         closeStream(on: id)
       } else if !connection.machine.isAnswering, connection.sent == connection.waiting.count {
         end(connection)
@@ -214,14 +233,18 @@ package final class WebServer {
   // MARK: Exchanges
 
   /// Takes events to handlers and output to the carrier until nothing moves.
-  private func pump(_ connection: Connection) {
+  func pump(_ connection: Connection) {
     guard !connection.isPumping else { return }
     connection.isPumping = true
-    while let event = connection.machine.next() { take(event, connection) }
+    while connection.channel == nil, let event = connection.machine.next() { take(event, connection) }
+    while connections[connection.id] === connection, let event = connection.channel?.machine.next() {
+      take(event, connection)
+    }
     if connections[connection.id] === connection { flush(connection) }
     connection.isPumping = false
     guard connections[connection.id] === connection else { return }
-    if connection.machine.isFinished, connection.sent == connection.waiting.count {
+    let isFinished = connection.channel?.machine.isFinished ?? connection.machine.isFinished
+    if isFinished, connection.sent == connection.waiting.count {
       end(connection)
     } else {
       arm(connection)
@@ -264,8 +287,12 @@ package final class WebServer {
         head: head, peer: connection.peer, parameters: connection.parameters, query: query,
         body: connection.body)
       connection.body = []
-      route.handler(
-        request, Responder(server: self, connection: connection.id, exchange: connection.exchange))
+      switch route.service {
+      case .exchange(let handler):
+        handler(request, Responder(server: self, connection: connection.id, exchange: connection.exchange))
+      case .channel(let protocols, let limits, let handler):
+        open(connection, request, protocols, limits, handler)
+      }
     case .faulted:
       counters.faults += 1
       connection.isAnswered = true
@@ -280,7 +307,7 @@ package final class WebServer {
     .problem(413, "the body is longer than \(route.bodyLimit) bytes")
   }
 
-  private func answer(_ connection: Connection, _ reply: WebReply) {
+  func answer(_ connection: Connection, _ reply: WebReply) {
     connection.isAnswered = true
     connection.route = nil
     connection.body = []
@@ -296,7 +323,10 @@ package final class WebServer {
 
   private func flush(_ connection: Connection) {
     let now = carrier.now
-    let fresh = connection.machine.takeOutput()
+    var fresh = connection.machine.takeOutput()
+    if connection.channel != nil, let more = connection.channel?.machine.takeOutput() {
+      if fresh.isEmpty { fresh = more } else { fresh += more }
+    }
     if !fresh.isEmpty {
       if connection.sent == connection.waiting.count {
         connection.waiting = fresh
@@ -319,11 +349,17 @@ package final class WebServer {
       connection.waiting.removeFirst(connection.sent)
       connection.sent = 0
     }
+    let isBehind = !connection.waiting.isEmpty
+    if connection.channel != nil, connection.channel?.isHeldBack != isBehind {
+      connection.channel?.isHeldBack = isBehind
+      carrier.setReading(!isBehind, on: connection.id)
+    }
   }
 
   /// Keeps one timer per connection, never later than its earliest deadline.
   private func arm(_ connection: Connection) {
-    var deadline = connection.machine.nextDeadline
+    var deadline =
+      connection.channel == nil ? connection.machine.nextDeadline : connection.channel?.machine.nextDeadline
     func consider(_ instant: Instant) { deadline = deadline.map { min($0, instant) } ?? instant }
     if connection.sent < connection.waiting.count {
       consider(connection.moved + limits.writeStall)
@@ -343,6 +379,7 @@ package final class WebServer {
   private func end(_ connection: Connection) {
     guard connections.removeValue(forKey: connection.id) != nil else { return }
     carrier.close(connection.id)
+    lost(connection)
     forget(connection)
   }
 

@@ -111,6 +111,11 @@ final class PaperCarrier: WebCarrier {
     return true
   }
   func close(_ connection: WebConnectionID) { closed.append(connection) }
+  /// Connections that nothing is read from.
+  var paused: Set<WebConnectionID> = []
+  func setReading(_ reading: Bool, on connection: WebConnectionID) {
+    if reading { paused.remove(connection) } else { paused.insert(connection) }
+  }
 }
 
 /// Management over paper: requests as text, answers as values.

@@ -342,4 +342,35 @@ import Wire
     }
     #expect(run() == run())
   }
+
+  @Test func aConnectionIsGivenUpToAnotherProtocol() {
+    var machine = HTTPServerConnection(now: start)
+    let text = "GET /sip HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nahead"
+    machine.receive(Array(text.utf8).span, now: start)
+    while machine.next() != nil {}
+    let ahead = machine.upgrade([("Upgrade", "websocket"), ("Connection", "Upgrade")], date: date)
+    #expect(ahead == Array("ahead".utf8))
+    #expect(
+      String(decoding: machine.takeOutput(), as: UTF8.self)
+        == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + "Date: Fri, 20 Nov 2026 21:28:39 GMT\r\n\r\n")
+    let again = machine.upgrade([], date: date)
+    #expect(again == nil)
+    let deadline = machine.nextDeadline
+    #expect(deadline == nil)
+    // What comes now is not HTTP's.
+    machine.receive([1, 2, 3].span, now: start)
+    machine.advance(now: start + .hours(1))
+    let event = machine.next()
+    #expect(event == nil)
+    #expect(!machine.hasOutput && !machine.isFinished)
+  }
+
+  @Test func aRequestThatIsNotWholeIsNotUpgraded() {
+    var machine = HTTPServerConnection(now: start)
+    let text = "POST /sip HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"
+    machine.receive(Array(text.utf8).span, now: start)
+    let ahead = machine.upgrade([], date: date)
+    #expect(ahead == nil)
+  }
 }
