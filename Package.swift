@@ -44,6 +44,7 @@ let rooms: [Target] = [
   // C, each wrapped by the one room that names it.
   .target(name: "CLinux"),  // epoll, recvmmsg, GPIO ioctls: what `import Glibc` lacks
   .target(name: "CAVCodec"),  // libavcodec, opened at first use: an idle daemon must not carry its 18 MB
+  .target(name: "COpus"),  // libopus, opened at first use likewise
   library("CSRTP", pkgConfig: "libsrtp2", apt: "libsrtp2-dev"),  // SRTP that is received, and SRTCP
   library("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),  // TLS, hashes, certificates
   library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),  // the store
@@ -53,7 +54,7 @@ let rooms: [Target] = [
   room("Journal", ["Wire"]),
   room("Reactor", ["Wire", "Journal", "CLinux"]),
   room("Crypto", ["Wire", "COpenSSL", "CSRTP"]),
-  room("Codecs", ["Wire", "CAVCodec"]),
+  room("Codecs", ["Wire", "CAVCodec", "COpus"]),
   room("Devices", ["Wire", "CLinux"]),
 
   // Floor 1

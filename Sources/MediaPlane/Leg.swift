@@ -17,7 +17,8 @@ package enum MediaKind: UInt8, Hashable, Sendable { case audio, video }
 /// What a payload type stands for. Telephone events are no codec: `RemoteStream.telephoneEvent`.
 package enum Codec: Hashable, Sendable {
   case pcma, pcmu, g722
-  /// Anything that is passed through between two legs that both know it, such as `opus` or `H264`.
+  /// Anything that is passed through between two legs that both know it, such as `H264`. `opus` is passed through
+  /// likewise, and turned into the others where only one of them knows it.
   case other(name: String, fmtp: String)
 
   var voice: VoiceCodec? {
@@ -25,8 +26,14 @@ package enum Codec: Hashable, Sendable {
     case .pcma: .pcma
     case .pcmu: .pcmu
     case .g722: .g722
-    case .other: nil
+    case .other(let name, _): ASCII.equalIgnoringCase(name, "opus") ? .opus : nil
     }
+  }
+
+  /// What the peer's parameters ask of an encoder.
+  var opusSettings: OpusSettings {
+    guard case .other(_, let parameters) = self else { return .speech }
+    return OpusSettings(parameters: parameters)
   }
 }
 

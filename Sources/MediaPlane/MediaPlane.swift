@@ -43,10 +43,10 @@ package final class MediaPlane {
   var control = ControlWriter()
   var samples = [Int16](repeating: 0, count: Player.frame)
   private enum Library { case closed, asked, standing, missing }
-  private var library = Library.closed
+  private var libraries = [Library](repeating: .closed, count: VoiceLibrary.allCases.count)
 
   /// What a timer of a stream is for; the token is four times the stream's index plus this.
-  enum TimerKind: UInt64 { case report, frame, silence }
+  enum TimerKind: UInt64 { case report, frame, silence, path }
 
   /// A plane that takes its ports from `ports`: even ones for RTP, the next for RTCP.
   package init(
@@ -127,7 +127,7 @@ package final class MediaPlane {
     for stream in [leg.audio, leg.video] {
       guard let stream else { continue }
       sendBye(stream)
-      for timer in [stream.reportTimer, stream.frameTimer, stream.silenceTimer] {
+      for timer in [stream.reportTimer, stream.frameTimer, stream.silenceTimer, stream.pathTimer] {
         if let timer { wheel.cancel(timer) }
       }
       sockets.remove(stream.pair.rtp.handle.raw)
@@ -180,9 +180,12 @@ package final class MediaPlane {
   }
 
   /// A new name for what the stream feeds: timelines that it feeds go on from where they are.
-  private func nameFeeder(_ stream: Stream) {
+  private func nameFeeder(_ stream: Stream) { stream.feeder = newFeeder() }
+
+  /// A name that no other feeder of a timeline has.
+  func newFeeder() -> Timeline.Feeder {
     lastFeeder += 1
-    stream.feeder = lastFeeder
+    return lastFeeder
   }
 
   private func refindRoutes(around changed: Stream) {
@@ -259,7 +262,8 @@ package final class MediaPlane {
   /// Presses keys towards a leg as RFC 4733. False when it takes none, when a character is no key, or too many
   /// wait: then nothing of it is sent, and INFO is the other way. `keysSent` follows when all are out.
   package func sendKeys(_ digits: String, on id: LegID) -> Bool {
-    guard let stream = audio(id), stream.remote?.telephoneEvent != nil else { return false }
+    guard let stream = audio(id), stream.remote?.telephoneEvent != nil, stream.timeline.clockRate == 8000
+    else { return false }
     let keys = digits.compactMap { Key($0) }
     guard !keys.isEmpty, keys.count == digits.count else { return false }
     var sender = stream.keySender
@@ -269,6 +273,12 @@ package final class MediaPlane {
     stream.keySender = sender
     startFrames(stream)
     return true
+  }
+
+  /// Presses a key that came from elsewhere; more than may wait are lost.
+  func press(_ key: Key, on stream: Stream) {
+    guard stream.keySender.add(key) else { return }
+    startFrames(stream)
   }
 
   /// Listens to what a leg sends, for a tone. Begins anew at each call.
@@ -332,6 +342,9 @@ package final class MediaPlane {
       case .silence:
         stream.silenceTimer = nil
         checkSilence(stream)
+      case .path:
+        stream.pathTimer = nil
+        makePackets(stream)
       }
     }
   }
@@ -356,18 +369,27 @@ package final class MediaPlane {
     wheel.arm(moment, token: UInt64(stream.index) << 2 | kind.rawValue)
   }
 
-  /// Whether the library behind G.722 stands. At the first question a worker opens it, and what needs it is lost
-  /// meanwhile. Each plane asks for itself, so that a run does not depend on what ran before in the process.
-  func hasLibrary() -> Bool {
-    switch library {
+  /// Whether the libraries behind these codecs stand. At the first question a worker opens what is missing, and what
+  /// needs it is lost meanwhile. Each plane asks for itself, so that a run does not depend on what ran before in the
+  /// process.
+  func hasLibraries(_ codecs: VoiceCodec...) -> Bool {
+    var areStanding = true
+    for codec in codecs {
+      if let library = codec.library, !has(library) { areStanding = false }
+    }
+    return areStanding
+  }
+
+  private func has(_ library: VoiceLibrary) -> Bool {
+    switch libraries[library.rawValue] {
     case .standing: return true
     case .asked, .missing: return false
     case .closed:
-      library = .asked
+      libraries[library.rawValue] = .asked
       world.perform(
-        on: .general, { G722Library.prepare() },
-        then: { [weak self] stands in self?.library = stands ? .standing : .missing })
-      return library == .standing
+        on: .general, { library.prepare() },
+        then: { [weak self] stands in self?.libraries[library.rawValue] = stands ? .standing : .missing })
+      return libraries[library.rawValue] == .standing
     }
   }
 

@@ -81,7 +81,8 @@ extension MediaPlane {
       // Nothing came of it, so nothing is missing.
       sink.timeline.skip(from: stream.feeder, sequence: header.sequence)
       return false
-    case .relay(let payloadType):
+    case .relay(let payloadType, let clockRate):
+      sink.timeline.setClock(clockRate)
       guard
         let stamp = sink.timeline.relay(
           from: stream.feeder, sequence: header.sequence, timestamp: header.timestamp, at: now)
@@ -90,27 +91,68 @@ extension MediaPlane {
         datagram.extracting(header.payload), as: payloadType, stamp,
         marker: header.marker || stamp.isNewTalk && sink.kind == .audio, sink, to: destination)
       return true
-    case .transcode(let from, let to, let payloadType):
-      guard let transcoder = transcoder(link, from, to) else { return true }
-      return transcoder.transcode(datagram, header.payload) { payload in
+    case .law(let shape):
+      if link.law == nil { link.law = LawTable(from: shape.from, to: shape.to) }
+      sink.timeline.setClock(shape.toClock)
+      return link.law?.turn(datagram, header.payload) { payload in
         guard
           let stamp = sink.timeline.relay(
             from: stream.feeder, sequence: header.sequence, timestamp: header.timestamp, at: now)
         else { return }
         send(
-          payload, as: payloadType, stamp, marker: header.marker || stamp.isNewTalk, sink, to: destination)
-      }
+          payload, as: shape.payloadType, stamp, marker: header.marker || stamp.isNewTalk, sink,
+          to: destination)
+      } ?? false
+    case .transcode(let shape):
+      guard let path = path(link, shape) else { return true }
+      let isTaken = path.receive(datagram, header, at: now)
+      armPaths(stream)
+      return isTaken
     }
   }
 
-  private func transcoder(_ link: Link, _ from: VoiceCodec, _ to: VoiceCodec) -> Transcoder? {
-    if let made = link.transcoders[Int(from.rawValue)] { return made }
-    if from.needsLibrary || to.needsLibrary, !hasLibrary() {
-      return nil
+  private func path(_ link: Link, _ shape: VoiceShape) -> VoicePath? {
+    if let made = link.path, made.shape == shape { return made }
+    guard hasLibraries(shape.from, shape.to) else { return nil }
+    link.path = VoicePath(shape, feeder: newFeeder())
+    return link.path
+  }
+
+  /// Sets the timer to the first packet that one of the stream's paths has to make.
+  private func armPaths(_ stream: Stream) {
+    var first: Instant?
+    for link in stream.links {
+      if let next = link.path?.nextFrame, first.map({ next < $0 }) ?? true { first = next }
     }
-    let made = Transcoder(from: from, to: to)
-    link.transcoders[Int(from.rawValue)] = made
-    return made
+    guard let first else { return }
+    if let timer = stream.pathTimer {
+      guard let due = stream.pathDue, first < due else { return }
+      wheel.cancel(timer)
+    }
+    stream.pathTimer = arm(.path, stream, at: first)
+    stream.pathDue = first
+  }
+
+  /// Packets of transcoded sound are due.
+  func makePackets(_ stream: Stream) {
+    let now = world.now
+    for link in stream.links {
+      guard let path = link.path, let due = path.nextFrame, due <= now else { continue }
+      let sink = link.sink
+      let destination = sink.isListening && !sink.isGenerating ? sink.destination : nil
+      path.frame(at: now, isWanted: destination != nil) { payload, sequence, timestamp, isNewTalk in
+        guard let destination else { return }
+        sink.timeline.setClock(path.shape.toClock)
+        guard
+          let stamp = sink.timeline.relay(
+            from: path.feeder, sequence: sequence, timestamp: timestamp, at: now)
+        else { return }
+        send(
+          payload, as: path.shape.payloadType, stamp, marker: isNewTalk || stamp.isNewTalk, sink,
+          to: destination)
+      }
+    }
+    armPaths(stream)
   }
 
   private func hear(
@@ -120,9 +162,7 @@ extension MediaPlane {
     // Formats that are heard are few: the list of the far side's own numbers is not joined for each packet.
     let formats = remote.received ?? remote.formats
     guard format < formats.count, let codec = formats[format].codec.voice else { return }
-    if codec.needsLibrary, !hasLibrary() {
-      return
-    }
+    guard hasLibraries(codec) else { return }
     listener.listen(to: datagram, header.payload, as: codec)
   }
 
@@ -146,6 +186,11 @@ extension MediaPlane {
         continue
       }
       fate = .forwarded
+      if link.path != nil {
+        // The sound beside it is of our making, and so is the key.
+        if let key { press(key, on: sink) }
+        continue
+      }
       guard sink.isListening, let destination = sink.destination, !sink.isGenerating,
         let stamp = sink.timeline.relay(
           from: stream.feeder, sequence: header.sequence, timestamp: header.timestamp, at: now)
@@ -206,7 +251,7 @@ extension MediaPlane {
     let length = encoder.coder.encode(sound.span, count: Player.frame)
     guard length > 0 else { return true }
     let bytes = encoder.coder.bytes
-    let stamp = stream.timeline.generate(ticks: UInt32(Player.frame), at: now)
+    let stamp = stream.timeline.generate(ticks: encoder.ticks, at: now)
     send(
       bytes.span.extracting(0..<length), as: encoder.payloadType, stamp, marker: stamp.isNewTalk, stream,
       to: destination)
@@ -216,10 +261,9 @@ extension MediaPlane {
   private func encoder(_ stream: Stream) -> Encoder? {
     if let made = stream.encoder { return made }
     guard let voice = stream.voice else { return nil }
-    if voice.codec.needsLibrary, !hasLibrary() {
-      return nil
-    }
-    stream.encoder = Encoder(voice.codec, payloadType: voice.payloadType)
+    guard hasLibraries(voice.codec) else { return nil }
+    stream.timeline.setClock(voice.format.clockRate)
+    stream.encoder = Encoder(voice.codec, voice.format)
     return stream.encoder
   }
 

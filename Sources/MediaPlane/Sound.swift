@@ -56,10 +56,14 @@ final class Encoder {
   var coder: VoiceEncoder
   let payloadType: UInt8
 
-  init?(_ codec: VoiceCodec, payloadType: UInt8) {
-    guard let coder = VoiceEncoder(codec) else { return nil }
+  /// Of the timestamps of one frame.
+  let ticks: UInt32
+
+  init?(_ codec: VoiceCodec, _ format: StreamFormat) {
+    guard let coder = VoiceEncoder(codec, format.codec.opusSettings) else { return nil }
     self.coder = consume coder
-    self.payloadType = payloadType
+    payloadType = format.payloadType & 0x7F
+    ticks = format.clockRate / 50
   }
 }
 

@@ -14,8 +14,10 @@ enum Meaning {
 /// What becomes of a payload type on its way to one other stream.
 enum Route {
   case drop
-  case relay(payloadType: UInt8)
-  case transcode(VoiceCodec, VoiceCodec, payloadType: UInt8)
+  case relay(payloadType: UInt8, clockRate: UInt32)
+  /// One law of G.711 becomes the other, packet by packet.
+  case law(VoiceShape)
+  case transcode(VoiceShape)
 }
 
 /// One way from a stream to another.
@@ -24,9 +26,9 @@ final class Link {
   let keys: KeyHandling
   /// By incoming payload type.
   var routes = [Route](repeating: .drop, count: 128)
-  /// By the codec that comes in; made when first needed.
-  var transcoders: [Transcoder?] = [nil, nil, nil]
-  var transcodesTo: VoiceCodec?
+  /// Made when first needed.
+  var law: LawTable?
+  var path: VoicePath?
 
   init(to sink: Stream, keys: KeyHandling) {
     self.sink = sink
@@ -95,6 +97,9 @@ final class Stream {
   // Timers.
   var reportTimer: Handle?
   var frameTimer: Handle?
+  /// For the paths of this stream's links, and what it is set to.
+  var pathTimer: Handle?
+  var pathDue: Instant?
   var silenceTimer: Handle?
 
   // Key frames.
@@ -116,10 +121,10 @@ final class Stream {
   }
 
   /// The first format of the peer that we can make ourselves.
-  var voice: (payloadType: UInt8, codec: VoiceCodec)? {
+  var voice: (format: StreamFormat, codec: VoiceCodec)? {
     guard let remote else { return nil }
     for format in remote.formats {
-      if let codec = format.codec.voice { return (format.payloadType & 0x7F, codec) }
+      if let codec = format.codec.voice, format.isVoice(codec) { return (format, codec) }
     }
     return nil
   }
@@ -218,6 +223,13 @@ final class Stream {
   }
 }
 
+extension StreamFormat {
+  /// Whether the clock is one that the codec can have: G.722 is counted at 16 kHz by those who forgot RFC 3551.
+  func isVoice(_ codec: VoiceCodec) -> Bool {
+    clockRate == UInt32(codec.clockRate) || codec == .g722 && clockRate == 16_000
+  }
+}
+
 extension Codec {
   /// Events that were handed over as a codec are still keys.
   var isTelephoneEvent: Bool { isNamed("telephone-event") }
@@ -250,12 +262,12 @@ extension Link {
       let format = incoming[place]
       routes[payloadType] = route(format, to: sinkRemote)
     }
-    // Coders keep what they heard; a codec that changed begins with fresh ones.
-    let target = sink.voice?.codec
-    if target != transcodesTo {
-      transcoders = [nil, nil, nil]
-      transcodesTo = target
+    // Coders keep what they heard; what changed begins with fresh ones.
+    law = nil
+    let stays = routes.contains { route in
+      if case .transcode(let shape) = route { shape == path?.shape } else { false }
     }
+    if !stays { path = nil }
   }
 
   private func route(_ format: StreamFormat, to remote: RemoteStream) -> Route {
@@ -266,12 +278,22 @@ extension Link {
         && candidate.codec.matches(format.codec, exactly: exactly)
         && candidate.payloadType != remote.telephoneEvent
       {
-        return .relay(payloadType: candidate.payloadType & 0x7F)
+        return .relay(payloadType: candidate.payloadType & 0x7F, clockRate: candidate.clockRate)
       }
     }
-    if let from = format.codec.voice, let to = sink.voice, to.payloadType != remote.telephoneEvent {
-      return .transcode(from, to.codec, payloadType: to.payloadType)
-    }
-    return .drop
+    guard let from = format.codec.voice, format.isVoice(from), let to = sink.voice,
+      to.format.payloadType != remote.telephoneEvent
+    else { return .drop }
+    let shape = VoiceShape(
+      from: from, fromClock: format.clockRate, to: to.codec, toClock: to.format.clockRate,
+      payloadType: to.format.payloadType & 0x7F, ptime: Link.packetTime(to.format.ptime),
+      settings: to.format.codec.opusSettings)
+    return shape.isLaw ? .law(shape) : .transcode(shape)
+  }
+
+  /// The longest packet that the peer takes and every codec can be: 10, 20, 40 or 60 ms.
+  static func packetTime(_ asked: Int) -> Int {
+    for possible in [60, 40, 20] where asked >= possible { return possible }
+    return asked >= 10 ? 10 : 20
   }
 }

@@ -60,36 +60,31 @@ import Testing
   }
 }
 
-@Suite struct TranscoderTests {
+@Suite struct VoiceTests {
   /// Carries two seconds of a tone through the codecs in turn; what a detector hears at the end.
   private func carried(_ hertz: Double, _ path: [VoiceCodec]) -> ToneDetector? {
-    guard var encoder = VoiceEncoder(path[0]), var decoder = VoiceDecoder(path[path.count - 1]) else {
-      return nil
-    }
-    var stages: [Transcoder] = []
-    for index in 1..<path.count {
-      guard let stage = Transcoder(from: path[index - 1], to: path[index]) else { return nil }
-      stages.append(stage)
-    }
     var oscillator = Oscillator()
-    var detector = ToneDetector(frequency: hertz)
+    var packets: [[UInt8]] = []
+    var samples: [[Int16]] = []
     for _ in 0..<100 {
-      var samples = [Int16](repeating: 0, count: 160)
-      oscillator.add(hertz, level: -12, into: &samples, count: 160)
-      let length = encoder.encode(samples.span, count: 160)
-      var payload = Array(encoder.bytes[0..<length])
-      for stage in stages {
-        var next: [UInt8] = []
-        let good = stage.transcode(payload.span, 0..<payload.count) { bytes in
-          for index in bytes.indices { next.append(bytes[index]) }
-        }
-        guard good else { return nil }
-        payload = next
-      }
-      guard payload.count == 160 else { return nil }
-      let count = decoder.decode(payload.span, 0..<payload.count)
-      detector.listen(to: decoder.samples.span, count: count)
+      var frame = [Int16](repeating: 0, count: 160)
+      oscillator.add(hertz, level: -12, into: &frame, count: 160)
+      samples.append(frame)
     }
+    for codec in path {
+      guard var encoder = VoiceEncoder(codec), var decoder = VoiceDecoder(codec) else { return nil }
+      packets = samples.map { frame in
+        let length = encoder.encode(frame.span, count: frame.count)
+        return Array(encoder.bytes[0..<length])
+      }
+      samples = packets.map { packet in
+        let count = decoder.decode(packet.span, 0..<packet.count)
+        return Array(decoder.samples[0..<count])
+      }
+    }
+    guard samples.allSatisfy({ $0.count == 160 }) else { return nil }
+    var detector = ToneDetector(frequency: hertz)
+    for frame in samples { detector.listen(to: frame.span, count: frame.count) }
     return detector
   }
 
@@ -105,6 +100,7 @@ import Testing
 
   @Test(arguments: [
     [VoiceCodec.pcma, .pcmu], [.pcmu, .pcma], [.pcmu, .g722, .pcma], [.g722, .pcmu, .g722],
+    [.pcma, .opus, .pcma], [.g722, .opus], [.opus, .pcmu, .opus],
   ])
   func everyPairCarriesATone(path: [VoiceCodec]) throws {
     let heard = try #require(carried(1000, path))
@@ -112,18 +108,29 @@ import Testing
     #expect(abs(heard.toneLevel + 12) < 1)
   }
 
+  @Test func everyByteOfOneLawIsTheNearestOfTheOther() throws {
+    var table = try #require(LawTable(from: .pcma, to: .pcmu))
+    let bytes = (0...255).map { UInt8($0) }
+    var turned: [UInt8] = []
+    let isTurned = table.turn(bytes.span, 0..<256) { for index in $0.indices { turned.append($0[index]) } }
+    #expect(isTurned)
+    #expect(turned == bytes.map { G711.mu(from: G711.linear(fromA: $0)) })
+    #expect(LawTable(from: .pcma, to: .g722) == nil)
+    let long = [UInt8](repeating: 0xD5, count: 2000)
+    let areTurned = [0, 2000].map { table.turn(long.span, 0..<$0) { _ in } }
+    #expect(areTurned == [false, false])
+  }
+
   @Test func payloadsThatCannotBeAreRefused() throws {
-    let stage = try #require(Transcoder(from: .pcma, to: .g722))
     let bytes = [UInt8](repeating: 0xD5, count: 2000)
-    #expect(!stage.transcode(bytes.span, 0..<0) { _ in })
-    #expect(!stage.transcode(bytes.span, 0..<2000) { _ in })
-    #expect(!stage.transcode(bytes.span, 0..<37) { _ in })
-    var lengths: [Int] = []
-    #expect(stage.transcode(bytes.span, 0..<240) { lengths.append($0.count) })
-    let law = try #require(Transcoder(from: .pcma, to: .pcmu))
-    #expect(!law.transcode(bytes.span, 0..<2000) { _ in })
-    let back = try #require(Transcoder(from: .g722, to: .pcmu))
-    #expect(back.transcode(bytes.span, 0..<37) { lengths.append($0.count) })
-    #expect(lengths == [240, 37])
+    var decoder = try made(VoiceDecoder(.g722))
+    let decoded = [0, 2000, 37].map { decoder.decode(bytes.span, 0..<$0) }
+    #expect(decoded == [0, 0, 37])
+    #expect(ticks(.g722, bytes) == nil)
+    #expect(ticks(.pcma, Array(bytes[..<240])) == 240)
+    var encoder = try made(VoiceEncoder(.g722))
+    let samples = [Int16](repeating: 0, count: 2000)
+    let encoded = [37, 2000, 240].map { encoder.encode(samples.span, count: $0) }
+    #expect(encoded == [0, 0, 240])
   }
 }

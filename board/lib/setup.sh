@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
 export SWIFT_BACKTRACE=enable=no
 
 # What a build needs from Debian. libavcodec is opened at first use, so its header is all that a build wants.
-build_packages=(pkg-config git g++ libssl-dev libsrtp2-dev libsqlite3-dev libavcodec-dev libavutil-dev libswresample-dev libqrencode-dev tzdata ca-certificates)
+build_packages=(pkg-config git g++ libssl-dev libsrtp2-dev libsqlite3-dev libopus0 libavcodec-dev libavutil-dev libswresample-dev libqrencode-dev tzdata ca-certificates)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'board: %s\n' "$*" >&2; exit 1; }
