@@ -112,7 +112,7 @@ let roomTests: [Target] = [
   tests("Wire", ["Wire"]),
   tests("Journal", ["Wire", "Journal"]),
   tests("Reactor", ["Wire", "Journal", "Reactor"]),
-  tests("Crypto", ["Wire", "Crypto", "COpenSSL"]),
+  tests("Crypto", ["Wire", "Crypto", "COpenSSL", "CSRTP"]),
   tests("Codecs", ["Wire", "Codecs"]),
   tests("Devices", ["Wire", "Devices", "Simulation"]),
   tests("JSON", ["Wire", "JSON"]),
