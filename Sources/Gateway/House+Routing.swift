@@ -138,8 +138,11 @@ extension House {
       tallies.registrations.add()
       gateway.keeper.bind(binding, isNew: true)
       tell("device.registered", binding)
+      returned(binding, &turn)
       if let contact = dialplan.contact(binding) { calls.registered(contact, of: binding.account, &turn) }
-    case .refreshed(let binding): gateway.keeper.bind(binding, isNew: false)
+    case .refreshed(let binding):
+      gateway.keeper.bind(binding, isNew: false)
+      returned(binding, &turn)
     case .removed(let binding, _):
       gateway.keeper.unbind(binding)
       tell("device.lost", binding)
@@ -147,6 +150,12 @@ extension House {
     case .reachChanged(let binding):
       tell(binding.reach == .unreachable ? "device.lost" : "device.registered", binding)
     }
+  }
+
+  /// A browser that reconnected finds its call where it left it.
+  private func returned(_ binding: Binding, _ turn: inout Turn) {
+    guard binding.isTied, let uri = binding.uri else { return }
+    agent.returned(binding.account, contact: uri, on: binding.flow, &turn)
   }
 
   private func tell(_ type: String, _ binding: Binding) {

@@ -132,6 +132,7 @@ class Gateway:
             kind, address = part.split(":", 1)
             self.ports.setdefault(kind, int(address.rsplit(":", 1)[1]))
         self.http_port = int(fields["http"].rsplit(":", 1)[1]) if fields.get("http") else None
+        self.https_port = int(fields["https"].rsplit(":", 1)[1]) if fields.get("https") else None
 
     def log(self):
         with open(self.log_path, errors="replace") as file:

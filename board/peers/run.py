@@ -3,7 +3,10 @@
 import sys
 import unittest
 
-MODULES = ["door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "phones", "attackers"]
+MODULES = [
+    "door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "phones", "attackers",
+    "web_clients", "browsers",
+]
 
 
 class Report(unittest.TestResult):

@@ -18,7 +18,10 @@ extension Agent {
       return refuse(request, on: flow, 500, &turn)
     }
     // Replies of a dialog leave by the way its peer was heard last.
-    if session.dialogs[place].flow.transport == flow.transport { session.dialogs[place].flow = flow }
+    if session.dialogs[place].flow.transport == flow.transport {
+      session.dialogs[place].flow = flow
+      stop(.orphaned, session)
+    }
     guard let server = makeServer(request, key: key, on: flow, session: handle, &turn) else {
       return refuseForCapacity(request, on: flow, &turn)
     }

@@ -175,6 +175,7 @@ extension Agent {
     case .limit: limitReached(handle, session, &turn)
     case .reliable: repeatProvisional(handle, session, &turn)
     case .ringing: keepRinging(handle, session, &turn)
+    case .orphaned: if session.phase != .over { tearDown(handle, session, .transport, reason: nil, &turn) }
     }
   }
 

@@ -206,7 +206,35 @@ package final class Agent {
       if let answer = session.answer, answer.flow.socket == socket {
         session.answer?.flow = session.dialog?.way ?? answer.flow
       }
-      if isAffected, session.phase == .incoming { abandon(handle, session, .transport, &turn) }
+      guard isAffected else { continue }
+      switch session.phase {
+      case .incoming: abandon(handle, session, .transport, &turn)
+      case .answeredOpen, .answering, .established:
+        // A browser cannot be dialled: it comes back by itself, or the call is over.
+        if session.dialog?.isOrphaned ?? false {
+          start(.orphaned, handle, session, after: configuration.orphanTime, turn)
+        }
+      case .inviting, .cancelling, .closing, .over: break
+      }
+    }
+  }
+
+  /// An account registered this contact on a new connection: its answered calls whose WebSocket broke go on there.
+  package func returned(_ account: String, contact: URI, on flow: Flow, _ turn: inout Turn) {
+    guard flow.transport == .ws || flow.transport == .wss else { return }
+    for handle in sessions.handles {
+      guard let session = sessions[handle], let dialog = session.dialog, dialog.isOrphaned,
+        dialog.remoteTarget.user == contact.user, dialog.remoteTarget.host == contact.host
+      else { continue }
+      let name: String? =
+        switch session.identity {
+        case .account(let name, _)?: name
+        case .station(let name)?: name
+        case nil: session.remote.uri.decodedUser
+        }
+      guard name == account else { continue }
+      session.dialog?.flow = flow
+      stop(.orphaned, session)
     }
   }
 }

@@ -30,6 +30,8 @@ package struct AgentConfiguration: Sendable {
   package var sessionInterval = 1800
   /// How long an INVITE may stay without a final response.
   package var ringLimit = Interval.minutes(5)
+  /// How long an answered call waits for a browser whose connection broke to come back on another.
+  package var orphanTime = Interval.seconds(10)
   /// The most server and client transactions at one time, each.
   package var transactionLimit = 16_384
   /// How many answered non-INVITE transactions are kept for copies of their requests; the oldest go first.

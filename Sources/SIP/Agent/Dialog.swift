@@ -77,6 +77,9 @@ struct Dialog {
     return other.remote.address == flow.remote.address
   }
 
+  /// Its WebSocket is gone, and there is no other way to it.
+  var isOrphaned: Bool { flow.socket == .none && (flow.transport == .ws || flow.transport == .wss) }
+
   /// The peer says that it takes UPDATE.
   var takesUpdate: Bool { allows?.contains(.update) ?? false }
 

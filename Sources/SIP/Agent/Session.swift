@@ -62,6 +62,8 @@ final class Session {
     case reliable
     /// A provisional response is repeated so that proxies do not give up (§13.3.1.1).
     case ringing
+    /// The peer's WebSocket is gone; it may come back on another for so long.
+    case orphaned
   }
 
   /// A 2xx on its way, until its ACK.
