@@ -47,6 +47,7 @@ let rooms: [Target] = [
   .target(name: "COpus"),  // libopus, opened at first use likewise
   library("CSRTP", pkgConfig: "libsrtp2", apt: "libsrtp2-dev"),  // SRTP that is received, and SRTCP
   library("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),  // TLS, hashes, certificates
+  library("CQRencode", pkgConfig: "libqrencode", apt: "libqrencode-dev"),  // QR codes of links
   library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),  // the store
 
   // Floor 0
@@ -80,7 +81,7 @@ let rooms: [Target] = [
   room("Doors", ["Wire", "Journal", "Crypto", "Devices", "HTTP", "Directory"]),
 
   // Floor 4
-  room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web"]),
+  room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web", "CQRencode"]),
   room("Management", ["Wire", "Journal", "JSON", "HTTP", "Directory", "Web", "API"]),
 
   // Floor 5
@@ -133,7 +134,8 @@ let roomTests: [Target] = [
     "Building",
     [
       "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
-      "API", "Web", "Calls", "Devices", "Doors", "Management", "Gateway", "Simulation", "SimulatedBuilding",
+      "API", "Web", "Calls", "Devices", "Doors", "Provisioning", "Management", "Gateway", "Simulation",
+      "SimulatedBuilding",
     ]),
   tests(
     "Vestibule",

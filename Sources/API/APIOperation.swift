@@ -14,6 +14,9 @@ package enum APIOperation: String, CaseIterable, Sendable {
   case bans, liftBan
   case openDoor
   case ring, ringReport
+  case session, openSession, endSession
+  case answerCall, declineCall, trickle, hangUpAnswer
+  case cameraToken
   case description
 
   package static let prefix = "/api/v1"
@@ -21,11 +24,12 @@ package enum APIOperation: String, CaseIterable, Sendable {
   package var method: HTTPMethod {
     switch self {
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .calls,
-      .callRecords, .events, .bans, .ringReport, .description:
+      .callRecords, .events, .bans, .ringReport, .session, .description:
       .get
     case .applyDirectory, .accountDND, .unitDND: .put
-    case .enroll, .openDoor, .ring: .post
-    case .revokeAll, .revoke, .hangUp, .liftBan: .delete
+    case .enroll, .openDoor, .ring, .openSession, .answerCall, .cameraToken: .post
+    case .trickle: .patch
+    case .revokeAll, .revoke, .hangUp, .liftBan, .endSession, .declineCall, .hangUpAnswer: .delete
     }
   }
 
@@ -54,6 +58,10 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .openDoor: "/doors/{id}/open"
     case .ring: "/rings"
     case .ringReport: "/rings/{id}"
+    case .session, .openSession, .endSession: "/session"
+    case .answerCall, .declineCall: "/calls/{id}/answer"
+    case .trickle, .hangUpAnswer: "/calls/{id}/answer/{leg}"
+    case .cameraToken: "/cameras/{id}/token"
     case .description: "/openapi.json"
     }
   }
@@ -84,6 +92,15 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .openDoor: "Triggers a door as an operator."
     case .ring: "A credential that is good for one test call as a door station."
     case .ringReport: "What the gateway saw of a test call."
+    case .session: "The device that asks: whose it is, its doors, and what rings for it."
+    case .openSession: "Trades a bearer token for a cookie, for pages of this gateway."
+    case .endSession:
+      "Ends this device's credential, with its registrations and calls, and takes the cookie away."
+    case .answerCall: "Answers a ringing call from a browser: an SDP offer in, its answer out."
+    case .declineCall: "Stops a call from ringing on this device."
+    case .trickle: "Takes further ICE candidates of an answered call (RFC 8840)."
+    case .hangUpAnswer: "Hangs up an answered call."
+    case .cameraToken: "A token by which one camera can be seen for five minutes."
     case .description: "This description."
     }
   }
@@ -98,10 +115,15 @@ package enum APIOperation: String, CaseIterable, Sendable {
         ("limit", "how many, 1 to 1000; 100 unless told"),
         ("before", "only calls that started before this time"),
       ]
-    case .events: [("after", "begin with the events after this id, as far as they are still known")]
+    case .events:
+      [
+        ("after", "begin with the events after this id, as far as they are still known"),
+        ("rings", "false: this listener is no device that rings"),
+      ]
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .enroll,
       .revokeAll, .revoke, .accountDND, .unitDND, .calls, .hangUp, .bans, .liftBan, .openDoor, .ring,
-      .ringReport, .description:
+      .ringReport, .session, .openSession, .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer,
+      .cameraToken, .description:
       []
     }
   }
@@ -109,18 +131,37 @@ package enum APIOperation: String, CaseIterable, Sendable {
   /// The status of success.
   package var success: Int {
     switch self {
-    case .enroll, .ring: 201
-    case .hangUp, .liftBan: 204
+    case .enroll, .ring, .answerCall, .cameraToken: 201
+    case .hangUp, .liftBan, .openSession, .endSession, .declineCall, .trickle: 204
     case .status, .doctor, .exportDirectory, .applyDirectory, .units, .accounts, .stations, .cameras,
       .doors, .revokeAll, .revoke, .accountDND, .unitDND, .calls, .callRecords, .events, .bans, .openDoor,
-      .ringReport, .description:
+      .ringReport, .session, .hangUpAnswer, .description:
       200
     }
   }
 
   /// The most bytes of body it takes.
   package var bodyLimit: Int {
-    self == .applyDirectory ? JSONLimits.file.bytes : 16 << 10
+    switch self {
+    case .applyDirectory: JSONLimits.file.bytes
+    case .answerCall: 64 << 10
+    default: 16 << 10
+    }
+  }
+
+  package enum Audience: Sendable { case devices, operators }
+
+  /// Who may ask for it at all. A device is answered for its own account and unit only; operators always may.
+  package var audience: Audience {
+    switch self {
+    case .description, .doors, .accountDND, .unitDND, .calls, .callRecords, .events, .openDoor, .session,
+      .openSession,
+      .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer, .cameraToken:
+      .devices
+    case .status, .doctor, .exportDirectory, .applyDirectory, .units, .accounts, .stations, .cameras, .enroll,
+      .revokeAll, .revoke, .hangUp, .bans, .liftBan, .ring, .ringReport:
+      .operators
+    }
   }
 
   /// The target of a request: the path with `parameters` put in for the braces in order, escaped, and a query.

@@ -1,5 +1,5 @@
 package import JSON
-internal import Wire
+package import Wire
 
 /// A request or a reply of `/api/v1`. Daemon and command line share these, so a key is spelled in one place.
 ///
@@ -113,5 +113,6 @@ extension ObjectReader {
 }
 
 extension JSONValue {
-  static func time(_ time: WallTime?) -> JSONValue { .string(orNull: time?.description) }
+  /// RFC 3339, or null.
+  package static func time(_ time: WallTime?) -> JSONValue { .string(orNull: time?.description) }
 }

@@ -92,6 +92,38 @@ extension SIPCredential: CustomStringConvertible {
   package var description: String { "credential of \(username)" }
 }
 
+/// A one-time link by which a device enrols itself.
+package struct EnrollmentLink: APIValue {
+  package var url: String
+  package var expires: WallTime
+  /// The link as a QR code: one text a row, `1` for a dark module, without the quiet zone.
+  package var qr: [String]
+
+  package init(url: String, expires: WallTime, qr: [String]) {
+    self.url = url
+    self.expires = expires
+    self.qr = qr
+  }
+  package init(_ reader: inout ObjectReader) {
+    url = reader.string("url", limit: 4096)
+    expires = reader.requiredTime("expires")
+    qr = reader.strings("qr", limit: 177)
+  }
+  package var json: JSONValue {
+    ["url": .string(url), "expires": .time(expires), "qr": .strings(qr)]
+  }
+  package static var example: EnrollmentLink {
+    EnrollmentLink(
+      url: "https://192.0.2.1:8443/#enroll=0000", expires: WallTime(seconds: 1_795_210_719),
+      qr: ["101", "010", "101"])
+  }
+}
+
+extension EnrollmentLink: CustomStringConvertible {
+  /// Without the token.
+  package var description: String { "link until \(expires)" }
+}
+
 package struct RevokeReply: APIValue {
   package var username: String
   /// How many credentials ended.
@@ -143,6 +175,38 @@ package struct OpenReply: APIValue {
   package static var example: OpenReply {
     OpenReply(door: "entrance", result: "refused", reason: "cooldown")
   }
+}
+
+/// The right to see a camera for a while.
+package struct CameraToken: APIValue {
+  package var token: String
+  package var expires: WallTime
+  /// The address of its WHEP resource.
+  package var whep: String
+
+  package init(token: String, expires: WallTime, whep: String) {
+    self.token = token
+    self.expires = expires
+    self.whep = whep
+  }
+  package init(_ reader: inout ObjectReader) {
+    token = reader.string("token")
+    expires = reader.requiredTime("expires")
+    whep = reader.string("whep", limit: 4096)
+  }
+  package var json: JSONValue {
+    ["token": .string(token), "expires": .time(expires), "whep": .string(whep)]
+  }
+  package static var example: CameraToken {
+    CameraToken(
+      token: "00000000000000000000000000000000", expires: WallTime(seconds: 1_795_210_119),
+      whep: "https://192.0.2.1:8443/whep/entrance")
+  }
+}
+
+extension CameraToken: CustomStringConvertible {
+  /// Without the token.
+  package var description: String { "token for \(whep)" }
 }
 
 /// Asks for the right to place one test call as a station.

@@ -51,7 +51,7 @@ final class Call {
   var answeredAt: WallTime?
   var talkingSince: Instant?
   var answeredBy: String?
-  private var hasRung = false
+  private(set) var hasRung = false
 
   // Deadlines; the earliest is armed.
   var stepEnds: Instant?
@@ -149,19 +149,15 @@ final class Call {
 
   /// Rings one device as part of the fork.
   func startBranch(_ target: CallTarget, _ contact: Contact, _ turn: inout Turn) {
+    if contact.isPage { return startPage(target, contact, &turn) }
     let near = near
     let video = near.media.offered(.video) != nil
     guard let ports = board.media.open(video: video, facing: contact.address) else {
       hunt?.tally.countFailure()
       return
     }
-    let party: Caller =
-      switch target.callee {
-      case .account(let name): .account(name)
-      case .station(let name): .station(name)
-      }
     let leg = Leg(
-      session: SessionID(.none), party: party, unit: target.unit, contact: contact,
+      session: SessionID(.none), party: target.party, unit: target.unit, contact: contact,
       credential: contact.credential,
       media: LegMedia(ports: ports, peerAddress: contact.address, originID: turn.random.next() >> 2))
     legs.append(leg)
@@ -183,11 +179,13 @@ final class Call {
         ("Alert-Info", "<http://localhost>;info=alert-autoanswer"),
       ]
     }
+    guard let destination = contact.destination else { return false }
+    headers += board.dialplan.view(of: near.party, for: leg.party, in: id, &turn)
     let from = Party(
       username: near.party.username, display: board.dialplan.displayName(of: near.party))
     leg.session = board.signalling.invite(
       LegInvitation(
-        from: from, to: leg.party.username, destination: contact.destination, headers: headers, body: body),
+        from: from, to: leg.party.username, destination: destination, headers: headers, body: body),
       &turn)
     guard leg.session != SessionID(.none) else { return false }
     board.register(session: leg.session, leg, self)
@@ -315,6 +313,11 @@ final class Call {
       board.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
       return lose(leg, .mismatch, 488, &turn)
     }
+    join(leg, &turn)
+  }
+
+  /// A device has answered and its sound is settled: it has the call, and nobody else.
+  func join(_ leg: Leg, _ turn: inout Turn) {
     leg.talk(now: turn.now)
     for branch in hunt?.fork?.live ?? [] where branch !== leg {
       release(branch, .cancelled, .completedElsewhere, &turn)
@@ -455,10 +458,10 @@ final class Call {
   /// Takes one leg down in the way its state asks for.
   func release(_ leg: Leg, _ end: LegEnd, _ reason: Reason?, _ turn: inout Turn) {
     if leg.state == .talking {
-      board.signalling.hangUp(leg.session, reason: reason, &turn)
+      if !leg.isPage { board.signalling.hangUp(leg.session, reason: reason, &turn) }
       over(leg, .answered, nil)
     } else {
-      board.signalling.cancel(leg.session, reason: reason, &turn)
+      if !leg.isPage { board.signalling.cancel(leg.session, reason: reason, &turn) }
       over(leg, end, 487)
     }
   }
@@ -467,7 +470,11 @@ final class Call {
   func over(_ leg: Leg, _ end: LegEnd, _ code: Int?) {
     board.forget(session: leg.session)
     board.forget(media: leg.media.ports.id)
-    leg.finish(end, code: code, counts: board.media.close(leg.media.ports.id))
+    leg.finish(end, code: code, counts: leg.hasMedia ? board.media.close(leg.media.ports.id) : StreamCounts())
+    let account = leg.party.username
+    if leg !== caller, !legs.contains(where: { $0.isLive && $0.party.username == account }) {
+      board.emit(.left(id, account: account))
+    }
   }
 
   /// The call as it stands.
@@ -478,7 +485,9 @@ final class Call {
       id: id, from: invitation.caller.username, target: invitation.dialled, unit: unit,
       station: stationName, started: started, answered: answeredAt, answeredBy: answeredBy, ended: nil,
       end: nil,
-      legs: legs.map { $0.record(counts: $0.isLive ? board.media.counts($0.media.ports.id) : nil) },
+      legs: legs.map {
+        $0.record(counts: $0.isLive && $0.hasMedia ? board.media.counts($0.media.ports.id) : nil)
+      },
       isOneWay: false, isSilent: false, callID: invitation.callID)
   }
 

@@ -44,18 +44,20 @@ extension Call {
       return leg.media.offer(
         audio: relayed(first), isPage ? .recvonly : .sendrecv)
     }
-    let audio = Format.accepted(of: offered.formats, preferring: farAudio?.media, transcoding: transcoding)
+    let wanted = farAudio?.media ?? far?.firstShared(.audio, with: offered.formats)
+    let audio = Format.accepted(of: offered.formats, preferring: wanted, transcoding: transcoding)
     guard !audio.isEmpty else { return nil }
     let farDirection = isPage ? Direction.recvonly : farAudio?.direction.reversed ?? .sendrecv
     var video: [Format] = []
     var videoDirection = Direction.inactive
-    if let pictures = leg.media.offered(.video), let farVideo = far?.media.settled(.video),
-      let chosen = farVideo.media
+    if let pictures = leg.media.offered(.video), let far,
+      let chosen = far.media.settled(.video)?.media ?? far.firstShared(.video, with: pictures.formats),
+      let flow = far.media.settled(.video)?.direction ?? far.media.offered(.video)?.direction
     {
       video = pictures.formats.filter { $0.isSameEncoding(as: chosen) }
       if video.isEmpty { video = pictures.formats.filter { $0.payloadType == chosen.payloadType } }
       video = Array(video.prefix(1))
-      videoDirection = pictures.direction.reversed.meeting(farVideo.direction.reversed)
+      videoDirection = pictures.direction.reversed.meeting(flow.reversed)
     }
     return leg.media.answer(
       audio: audio, offered.direction.reversed.meeting(farDirection), video: video,

@@ -68,6 +68,10 @@ package enum CallEvent: Sendable, Equatable {
   /// A device rings, the first of the call.
   case ringing(CallRecord)
   case answered(CallRecord)
+  /// A page of this account rings too, after others were told that the call rings.
+  case joined(CallRecord, account: String)
+  /// None of this account's devices rings or talks in that call any more.
+  case left(CallID, account: String)
   /// The call is over: its record, to keep.
   case ended(CallRecord)
   /// A resident pressed a key inside an answered call with a station.

@@ -14,6 +14,8 @@ final class Leg {
     case asked
     /// We gave our offer in a 200; the answer comes with the ACK.
     case acknowledging
+    /// What was settled stays: a page negotiates once.
+    case fixed
   }
 
   var session: SessionID
@@ -36,6 +38,9 @@ final class Leg {
   var heardAt = Instant(nanoseconds: 0)
   var heardPackets = 0
 
+  /// Names this leg to a page, once it has answered.
+  var pageName = ""
+
   init(
     session: SessionID, party: Caller, unit: UnitID?, contact: Contact?, credential: UInt64?, media: LegMedia
   ) {
@@ -47,6 +52,11 @@ final class Leg {
     self.media = media
   }
 
+  /// A device that hears of calls from events and answers over HTTP.
+  var isPage: Bool { contact?.isPage ?? false }
+  /// False for a page until it answers.
+  var hasMedia: Bool { media.ports.id != .none }
+
   var isStation: Bool {
     if case .station = party { true } else { false }
   }
@@ -56,6 +66,13 @@ final class Leg {
     switch state {
     case .calling, .ringing, .talking: true
     case .answered, .noanswer, .busy, .declined, .unreachable, .cancelled, .mismatch: false
+    }
+  }
+
+  /// The first format of its own offer, not settled yet, that is also among `formats`.
+  func firstShared(_ kind: MediaKind, with formats: [Format]) -> Format? {
+    media.offered(kind)?.formats.first { one in
+      one.isMedia && formats.contains { $0.isSameEncoding(as: one) }
     }
   }
 

@@ -66,6 +66,7 @@ package struct Party: Sendable, Hashable {
 package struct MediaLegID: Hashable, Sendable {
   package let handle: Handle
   package init(_ handle: Handle) { self.handle = handle }
+  package static let none = MediaLegID(.none)
 }
 
 /// A leg of the media plane with the ports it receives on.
@@ -170,21 +171,32 @@ package protocol Dialplan: AnyObject {
   func unit(of caller: Caller) -> UnitID?
   /// What people read of a caller: a station's name, an account's name.
   func displayName(of caller: Caller) -> String
+  /// Header fields that tell a device how to see who calls it, in this call.
+  func view(of caller: Caller, for called: Caller, in call: CallID, _ turn: inout Turn) -> [(String, String)]
   /// Civil time, for records.
   var wall: WallTime { get }
+}
+
+extension Dialplan {
+  package func view(
+    of caller: Caller, for called: Caller, in call: CallID, _ turn: inout Turn
+  ) -> [(String, String)] { [] }
 }
 
 /// One device of an account, ready to be called.
 package struct Contact: Sendable {
   /// Tells this device from the account's others; a contact's URI.
   package var id: String
-  package var destination: Destination
+  /// Where it is called; nil for a page, which hears of calls from events.
+  package var destination: Destination?
   /// Where its signalling comes from, when known.
   package var address: IPAddress?
   /// The credential it registered with, so that revoking ends its board.
   package var credential: UInt64?
 
-  package init(id: String, destination: Destination, address: IPAddress? = nil, credential: UInt64? = nil) {
+  package var isPage: Bool { destination == nil }
+
+  package init(id: String, destination: Destination?, address: IPAddress? = nil, credential: UInt64? = nil) {
     self.id = id
     self.destination = destination
     self.address = address

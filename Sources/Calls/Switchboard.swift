@@ -79,7 +79,12 @@ package final class Switchboard {
   package var admitsCalls = true
 
   /// Running calls in the order they came.
-  private var running: [Call] = []
+  private(set) var running: [Call] = []
+  /// Calls that are over, the latest last, with who took part: a page that comes late hears that it does.
+  private(set) var finished: [(id: CallID, accounts: Set<String>)] = []
+  private static let finishedKept = 256
+  /// Browsers that add candidates after their answer; nil where none can answer.
+  package weak var browserMedia: (any BrowserMedia)?
   private var bySession: [SessionID: (leg: Leg, call: Call)] = [:]
   private var byMedia: [MediaLegID: (leg: Leg, call: Call)] = [:]
   private var events: [CallEvent] = []
@@ -251,7 +256,7 @@ package final class Switchboard {
         if leg.state == .talking || leg === call.caller {
           end(call, .revoked, &turn)
         } else {
-          signalling.cancel(leg.session, reason: .revoked, &turn)
+          if !leg.isPage { signalling.cancel(leg.session, reason: .revoked, &turn) }
           call.lose(leg, .unreachable, 403, &turn)
         }
         if call.isOver { break }
@@ -375,7 +380,7 @@ package final class Switchboard {
   }
 
   /// Keeps the wheel to the earliest deadline of a call.
-  private func arm(_ call: Call) {
+  func arm(_ call: Call) {
     let wanted = call.isOver ? nil : call.nextDeadline
     if armed[call.number]?.deadline == wanted { return }
     if let old = armed.removeValue(forKey: call.number) { wheel.cancel(old.handle) }
@@ -383,13 +388,17 @@ package final class Switchboard {
   }
 
   func find(_ session: SessionID) -> (leg: Leg, call: Call)? { bySession[session] }
-  func register(session: SessionID, _ leg: Leg, _ call: Call) { bySession[session] = (leg, call) }
+  func register(session: SessionID, _ leg: Leg, _ call: Call) {
+    if session != SessionID(.none) { bySession[session] = (leg, call) }
+  }
   func register(media leg: MediaLegID, _ owner: Leg, _ call: Call) { byMedia[leg] = (owner, call) }
   func forget(session: SessionID) { bySession[session] = nil }
   func forget(media leg: MediaLegID) { byMedia[leg] = nil }
 
   func remove(_ call: Call) {
     running.removeAll { $0 === call }
+    if finished.count >= Switchboard.finishedKept { finished.removeFirst() }
+    finished.append((call.id, Set(call.legs.map(\.party.username))))
     if let old = armed.removeValue(forKey: call.number) { wheel.cancel(old.handle) }
   }
 }

@@ -14,6 +14,8 @@ package final class AccountBook: Accounts {
   private var records: [String: AccountRecord] = [:]
   /// By username, oldest first.
   private var credentials: [String: [StoredCredential]] = [:]
+  /// Whose bearer token has this SHA-256.
+  private var bearers: [[UInt8]: (username: String, credential: UInt64)] = [:]
   package private(set) var quietAccounts: Set<AccountName> = []
   package private(set) var quietUnits: Set<UnitID> = []
 
@@ -24,10 +26,16 @@ package final class AccountBook: Accounts {
     package var lastUsed: WallTime?
     /// Set for the credential of one test call.
     package var expires: Instant?
+    /// SHA-256 of its bearer token; nil for one that has none.
+    package var bearer: [UInt8]?
+    /// Whether it has proved itself since the daemon started.
+    package var isInUse = false
 
     package init(
-      digests: Credential, created: WallTime, lastUsed: WallTime? = nil, expires: Instant? = nil
+      digests: Credential, created: WallTime, lastUsed: WallTime? = nil, expires: Instant? = nil,
+      bearer: [UInt8]? = nil
     ) {
+      self.bearer = bearer
       self.digests = digests
       self.created = created
       self.lastUsed = lastUsed
@@ -89,18 +97,30 @@ package final class AccountBook: Accounts {
   package func add(_ credential: StoredCredential, to username: String) {
     records[username] = nil
     credentials[username, default: []].append(credential)
+    if let bearer = credential.bearer { bearers[bearer] = (username, credential.digests.id) }
+  }
+
+  /// Whose token has this digest, with what is known of it.
+  package func bearer(_ digest: [UInt8]) -> (username: String, credential: StoredCredential)? {
+    guard let (username, id) = bearers[digest],
+      let credential = credentials[username]?.first(where: { $0.digests.id == id })
+    else { return nil }
+    return (username, credential)
   }
 
   /// Takes one out; nil if it is not there.
   package func remove(_ id: UInt64, of username: String) -> StoredCredential? {
     records[username] = nil
     guard let place = credentials[username]?.firstIndex(where: { $0.digests.id == id }) else { return nil }
-    return credentials[username]?.remove(at: place)
+    let removed = credentials[username]?.remove(at: place)
+    if let bearer = removed?.bearer { bearers[bearer] = nil }
+    return removed
   }
 
   package func used(_ id: UInt64, of username: String, at time: WallTime) {
     guard let place = credentials[username]?.firstIndex(where: { $0.digests.id == id }) else { return }
     credentials[username]?[place].lastUsed = time
+    credentials[username]?[place].isInUse = true
   }
 
   // MARK: Directory and quiet
@@ -110,7 +130,12 @@ package final class AccountBook: Accounts {
     self.building = building
     records.removeAll()
     let gone = credentials.keys.filter { building.caller(named: $0) == nil }.sorted()
-    for username in gone { credentials[username] = nil }
+    for username in gone {
+      for credential in credentials[username] ?? [] {
+        if let bearer = credential.bearer { bearers[bearer] = nil }
+      }
+      credentials[username] = nil
+    }
     quietAccounts = quietAccounts.filter { building.account($0) != nil }
     quietUnits = quietUnits.filter { building.unit($0) != nil }
     return gone

@@ -23,6 +23,13 @@ package struct Configuration: Equatable, Sendable {
     package var tls = [Endpoint(.anyV4, port: 8443)]
     package var publicURL: String?
     package var allowedOrigins: [String] = []
+
+    /// Scheme, host and port of `publicURL`, as browsers write an origin.
+    package var publicOrigin: String? {
+      guard let publicURL else { return nil }
+      let parts = publicURL.split(separator: "/", omittingEmptySubsequences: false)
+      return parts.count >= 3 ? parts[..<3].joined(separator: "/") : nil
+    }
   }
   package struct TLS: Equatable, Sendable {
     /// PEM files; nil means a self-signed certificate in the state directory.
@@ -82,7 +89,7 @@ package struct Configuration: Equatable, Sendable {
       file.section("http") { section in
         read.http.plain = section.endpoints("plain", default: read.http.plain, port: 8080)
         read.http.tls = section.endpoints("tls", default: read.http.tls, port: 8443)
-        read.http.publicURL = section.optionalString("publicURL")
+        read.http.publicURL = section.publicURL("publicURL")
         read.http.allowedOrigins = section.strings("allowedOrigins")
       }
       file.section("tls") { section in
@@ -133,6 +140,19 @@ extension ObjectReader {
       }
       return endpoint
     }
+  }
+
+  /// `https://HOST[:PORT][/PATH]`, kept without a slash at its end.
+  fileprivate mutating func publicURL(_ key: String) -> String? {
+    guard let member = presentMember(key), let text = member.string() else { return nil }
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count >= 3, parts[0] == "https:" || parts[0] == "http:", parts[1].isEmpty, !parts[2].isEmpty,
+      text.utf8.allSatisfy({ $0 > 32 && $0 < 127 && !"?#\"<>".utf8.contains($0) })
+    else {
+      member.wrong(expected: "an address such as \"https://door.example.net\"", found: text)
+      return nil
+    }
+    return String(text.reversed().drop { $0 == "/" }.reversed())
   }
 
   /// `FIRST-LAST`, an even number of ports, at least one pair.

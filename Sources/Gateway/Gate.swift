@@ -2,6 +2,7 @@ internal import Directory
 package import Journal
 package import SIP
 package import Transport
+package import Web
 package import Wire
 
 /// Stands before the house: who is heard, who is challenged, who is not answered at all.
@@ -180,6 +181,21 @@ package final class Gate: Gatekeeper {
       guard known.count < Gate.knownLimit else { return }
     }
     known[address] = now + Gate.knownFor
+  }
+}
+
+extension Gate: DeviceTokens {
+  /// How long a token that nobody uses is good. One that has been used since the daemon started stays good whatever
+  /// the clock on the wall says.
+  package static let tokenLife = Interval.hours(24 * 400)
+
+  package func device(tokenDigest: [UInt8], from peer: WebPeer) -> DeviceIdentity? {
+    guard let (username, credential) = book.bearer(tokenDigest) else { return nil }
+    let unusedSince = credential.lastUsed ?? credential.created
+    guard credential.isInUse || world.wall - unusedSince < Gate.tokenLife else { return nil }
+    if let address = peer.address { know(address, world.now) }
+    onProof?(username, credential.digests.id)
+    return DeviceIdentity(account: username, credential: credential.digests.id)
   }
 }
 

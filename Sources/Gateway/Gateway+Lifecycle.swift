@@ -72,7 +72,8 @@ extension Gateway {
     }
     var new = materials.configuration
     let old = configuration
-    if new.sip != old.sip || new.http != old.http || new.media != old.media
+    if new.sip != old.sip || new.http.plain != old.http.plain || new.http.tls != old.http.tls
+      || new.media != old.media
       || new.controlSocket != old.controlSocket || new.gateway.domain != old.gateway.domain
     {
       log.write(
@@ -80,12 +81,14 @@ extension Gateway {
         "listeners, media ports, the control socket and the domain change at the next start; the rest is in force"
       )
       new.sip = old.sip
-      new.http = old.http
+      new.http.plain = old.http.plain
+      new.http.tls = old.http.tls
       new.media = old.media
       new.controlSocket = old.controlSocket
       new.gateway.domain = old.gateway.domain
     }
     configuration = new
+    warden?.publicOrigin = new.http.publicOrigin
     house?.gate.setNames([new.gateway.domain] + new.gateway.aliases)
     log.write(.notice, "reload.done", "configuration and certificates read again")
   }

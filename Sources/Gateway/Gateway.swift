@@ -15,6 +15,7 @@ internal import Doors
 package import Journal
 internal import Management
 internal import MediaPlane
+internal import Provisioning
 internal import SIP
 internal import Store
 internal import Transport
@@ -39,6 +40,7 @@ package final class Gateway {
   let counters = Counters()
   var house: House?
   var routes: RESTRoutes?
+  var warden: WebGuard?
 
   var random: Random
   private var outbox: Outbox? = Outbox()
@@ -129,7 +131,9 @@ package final class Gateway {
         return
       }
       for credential in stored.credentials { keeper.commit([.removeCredential(credential.id)]) }
+      for link in stored.enrolments { keeper.commit([.removeEnrolment(link.name)]) }
       stored.credentials = []
+      stored.enrolments = []
       stored.bindings = []
     }
     keeper.open(database)
@@ -162,9 +166,15 @@ package final class Gateway {
   private func serveWeb(_ house: House) {
     let operations = HouseOperations(gateway: self, house: house)
     house.operations = operations
-    let routes = RESTRoutes(operations: operations, feed: feed) { [world] in world.now }
+    let warden = WebGuard(tokens: house.gate) { [world] in world.now }
+    warden.publicOrigin = configuration.http.publicOrigin
+    self.warden = warden
+    let routes = RESTRoutes(operations: operations, feed: feed, guard: warden) { [world] in world.now }
     self.routes = routes
+    let desk = house.desk ?? EnrolmentDesk(maker: operations) { [world] in world.now }
+    house.desk = desk
     var router = routes.makeRouter()
+    desk.addRoutes(to: &router)
     for route in sip.channelRoutes() { router.add(route) }
     router.origins = originPolicy
     router.whenForeign = { [weak self] origin, _ in self?.noteForeign(origin) }

@@ -7,6 +7,7 @@ internal import Management
 internal import MediaPlane
 internal import SIP
 internal import Store
+internal import Web
 internal import Wire
 
 // Who hears what: the one table of events in the house.
@@ -85,9 +86,12 @@ extension House {
 
   func route(_ event: CallEvent, _ turn: inout Turn) {
     switch event {
-    case .ringing(let record): tell("call.ringing", record)
+    case .ringing(let record): tellRinging(record, &turn.random)
+    case .joined(let record, let account): tellRinging(record, &turn.random, onlyTo: AccountName(account))
+    case .left(let call, let account): left(call, AccountName(account))
     case .answered(let record): tell("call.answered", record)
     case .ended(let record):
+      views.end(call: record.id.text)
       tell("call.ended", record)
       finished(record)
     case .key(let press):
@@ -98,15 +102,7 @@ extension House {
   }
 
   private func tell(_ type: String, _ record: CallRecord) {
-    gateway.feed.publish(
-      type, at: world.wall,
-      [
-        JSONField("call", .string(record.id.text)), JSONField("from", .string(record.from)),
-        JSONField("target", .string(record.target)),
-        JSONField("unit", .string(orNull: record.unit?.rawValue)),
-        JSONField("by", .string(orNull: record.answeredBy)),
-        JSONField("end", .string(orNull: record.end?.rawValue)),
-      ])
+    gateway.feed.publish(type, at: world.wall, to: audience(of: record), details(of: record))
   }
 
   private func finished(_ record: CallRecord) {
@@ -216,8 +212,13 @@ extension House {
     case .refused: tallies.doorsRefused.add()
     case .unknown: tallies.doorsUnknown.add()
     }
+    // Who asked hears it, with the others of the unit.
+    var audience = EventAudience.operators
+    if case .account(let name) = command.opener {
+      audience = EventAudience(unit: book.building.unit(of: name), accounts: [name])
+    }
     gateway.feed.publish(
-      "door.attempt", at: world.wall,
+      "door.attempt", at: world.wall, to: audience,
       [
         JSONField("door", .string(command.door.rawValue)), JSONField("result", .string(result.name)),
         JSONField("reason", .string(orNull: result.reason)),
@@ -254,7 +255,7 @@ extension House {
 
   func proved(_ username: String, _ credential: UInt64) {
     if spendRing(credential, of: username) { return }
-    book.used(credential, of: username, at: world.wall)
+    noteUse(of: credential, by: username)
   }
 }
 

@@ -5,9 +5,11 @@ internal import Directory
 internal import Doors
 internal import Journal
 internal import MediaPlane
+internal import Provisioning
 internal import SIP
 internal import Store
 internal import Transport
+internal import Web
 internal import Wire
 
 /// The rooms of a serving gateway, furnished from what was stored, and the turn they share.
@@ -25,6 +27,12 @@ final class House {
   let porter: Porter
   let fetcher: DeviceFetcher
   var operations: HouseOperations?
+  /// Where devices redeem their one-time links; as soon as the web is served.
+  var desk: EnrolmentDesk?
+  /// The pages that listen, and so ring.
+  var presence = Presence()
+  /// The tokens by which cameras are seen.
+  var views = ViewTokens()
   let tallies: Tallies
 
   var nextCredential: UInt64
@@ -59,6 +67,8 @@ final class House {
     let links = Links()
     dialplan = HouseDialplan(book: book, world: world) { [links] in
       links.house?.registrar.bindings(of: $0) ?? []
+    } house: { [links] in
+      links.house
     }
     let addresses =
       configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
@@ -118,9 +128,11 @@ final class House {
         continue
       }
       book.add(
-        AccountBook.StoredCredential(digests: digests, created: row.created, lastUsed: row.lastUsed),
+        AccountBook.StoredCredential(
+          digests: digests, created: row.created, lastUsed: row.lastUsed, bearer: row.bearer),
         to: row.username)
     }
+    for row in stored.enrolments { load(row, turn.now) }
     if unreadable > 0 {
       gateway.problems.append("\(unreadable) credentials were made under another device key; enrol anew")
       gateway.log.write(
@@ -189,13 +201,14 @@ final class House {
     registrar.advance(now: turn.now)
     if let due = doors.nextDeadline, due <= turn.now { doors.advance(at: moment) }
     expireRings(turn.now)
+    for page in presence.expired(by: turn.now) { calls.pageLost(page, &turn) }
   }
 
   var nextDeadline: Instant? {
     var first: Instant?
     for deadline in [
       agent.nextDeadline, calls.nextDeadline, plane.nextDeadline, registrar.nextDeadline,
-      doors.nextDeadline, fetcher.nextDeadline,
+      doors.nextDeadline, fetcher.nextDeadline, presence.nextDeadline,
     ] {
       guard let deadline else { continue }
       first = first.map { min($0, deadline) } ?? deadline

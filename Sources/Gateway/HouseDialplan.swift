@@ -1,3 +1,4 @@
+internal import API
 internal import Calls
 internal import Directory
 internal import SIP
@@ -8,12 +9,17 @@ final class HouseDialplan: Dialplan {
   private let book: AccountBook
   private let world: any World
   private let bindings: (String) -> [Binding]
+  private let house: () -> House?
 
   /// `bindings` gives an account's contacts, the newest first.
-  init(book: AccountBook, world: any World, bindings: @escaping (String) -> [Binding]) {
+  init(
+    book: AccountBook, world: any World, bindings: @escaping (String) -> [Binding],
+    house: @escaping () -> House?
+  ) {
     self.book = book
     self.world = world
     self.bindings = bindings
+    self.house = house
   }
 
   var wall: WallTime { world.wall }
@@ -36,7 +42,8 @@ final class HouseDialplan: Dialplan {
     let all = bindings(target.username)
     // A device that answers no pings is passed over while a sister answers; alone it is tried all the same.
     let alive = all.filter { $0.reach != .unreachable }
-    let contacts = (alive.isEmpty ? all : alive).compactMap(contact)
+    let contacts =
+      (alive.isEmpty ? all : alive).compactMap(contact) + (house()?.presence.pages(of: target.username) ?? [])
     guard contacts.isEmpty, case .station(let name) = target.callee,
       let endpoint = book.building.station(name)?.address
     else { return contacts }
@@ -62,4 +69,13 @@ final class HouseDialplan: Dialplan {
   }
 
   func displayName(of caller: Caller) -> String { book.building.displayName(of: caller) }
+
+  func view(
+    of caller: Caller, for called: Caller, in call: CallName, _ turn: inout Turn
+  ) -> [(String, String)] {
+    guard case .account(let account) = called,
+      let view = house()?.view(of: caller, for: account, in: call, &turn.random)
+    else { return [] }
+    return [("X-Vestibule-Whep", "<\(view.whep)>;token=\"\(view.token)\"")]
+  }
 }

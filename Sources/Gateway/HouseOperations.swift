@@ -6,9 +6,11 @@ internal import Doors
 internal import JSON
 internal import Journal
 internal import Management
+internal import Provisioning
 internal import SIP
 internal import Store
 internal import Transport
+internal import Web
 internal import Wire
 
 /// What people ask of the gateway, carried to the room that does it.
@@ -175,73 +177,6 @@ final class HouseOperations: Operations {
     return change.keys.isEmpty ? what : "\(what) (\(change.keys.joined(separator: ", ")))"
   }
 
-  // MARK: Credentials
-
-  func enroll(
-    _ username: String, _ request: EnrollRequest, by: Principal, then: @escaping Completion<JSONValue>
-  ) {
-    guard let account = book.account(named: username), account.contactLimit > 0 else {
-      return then(.failure(.unknown("account", username, list: "accounts")))
-    }
-    guard request.format == .sip else {
-      return then(
-        .failure(
-          Problem(
-            422, "the format \(request.format.rawValue) is not served yet",
-            next: "use --format sip")))
-    }
-    var changes: [StoreChange] = []
-    var ended = request.replace ? account.credentials.map(\.id) : []
-    let kept = account.credentials.count - ended.count
-    if kept >= account.contactLimit {
-      ended += account.credentials.prefix(kept - account.contactLimit + 1).map(\.id)
-    }
-    let secret = gateway.random.hex(bytes: 16)
-    let id = house.nextCredential
-    house.nextCredential += 1
-    let digests = Credential(id: id, username: username, realm: book.realm, secret: secret)
-    changes = ended.map { .removeCredential($0) }
-    changes.append(
-      .addCredential(
-        Sealed.seal(
-          digests, username: username, created: wall, with: gateway.wrap, nonce: gateway.random.bytes(12))))
-    house.audit(actor: by.name, action: "credential.add", subject: username, result: "\(id)")
-    gateway.keeper.commit(changes) { [weak self] failure in
-      guard let self else { return }
-      if let failure {
-        return then(.failure(.unavailable("the store: \(failure)", next: "no credential was made")))
-      }
-      self.gateway.soon { [weak self] turn in
-        guard let self else { return }
-        for old in ended { self.house.end(old, of: username, &turn) }
-        self.book.add(AccountBook.StoredCredential(digests: digests, created: self.wall), to: username)
-        then(
-          .success(SIPCredential(username: username, secret: secret, domain: self.book.realm).json))
-      }
-    }
-  }
-
-  func revoke(
-    _ username: String, credential id: String?, by: Principal, then: @escaping Completion<RevokeReply>
-  ) {
-    guard let account = book.account(named: username) else {
-      return then(.failure(.unknown("account", username, list: "accounts")))
-    }
-    let ended = account.credentials.map(\.id).filter { id == nil || String($0) == id }
-    if let id, ended.isEmpty { return then(.failure(.unknown("credential", id, list: "accounts"))) }
-    house.audit(actor: by.name, action: "credential.revoke", subject: username, result: "\(ended.count)")
-    gateway.keeper.commit(ended.map { .removeCredential($0) }) { [weak self] failure in
-      guard let self else { return }
-      if let failure {
-        return then(.failure(.unavailable("the store: \(failure)", next: "nothing was revoked")))
-      }
-      self.gateway.soon { [weak self] turn in
-        for credential in ended { self?.house.end(credential, of: username, &turn) }
-        then(.success(RevokeReply(username: username, revoked: ended.count)))
-      }
-    }
-  }
-
   // MARK: Quiet
 
   func setDoNotDisturb(
@@ -262,6 +197,9 @@ final class HouseOperations: Operations {
       return then(.failure(.unknown("unit", number, list: "units")))
     }
     book.setQuiet(dnd, unit: unit)
+    gateway.feed.publish(
+      "dnd.set", at: wall, to: EventAudience(unit: unit),
+      [JSONField("unit", .string(unit.rawValue)), JSONField("dnd", .bool(dnd))])
     gateway.keeper.commit([.quietUnit(unit, dnd)]) { failure in
       then(failure.map { .failure(.unavailable("the store: \($0)")) } ?? .success(DoNotDisturb(dnd: dnd)))
     }
@@ -277,7 +215,9 @@ final class HouseOperations: Operations {
     return .success(())
   }
 
-  func callRecords(limit: Int, before: String?, then: @escaping Completion<[CallView]>) {
+  func callRecords(
+    limit: Int, before: String?, of device: DeviceScope?, then: @escaping Completion<[CallView]>
+  ) {
     var time: WallTime?
     if let before {
       guard let read = WallTime(before) else {
@@ -286,7 +226,7 @@ final class HouseOperations: Operations {
       time = read
     }
     gateway.keeper.ask { [time] database throws(StoreFailure) in
-      try database.calls(limit: limit, before: time)
+      try database.calls(limit: limit, before: time, unit: device?.unit, account: device?.account)
     } then: { answer in
       switch answer {
       case .success(let rows): then(.success(rows.map(CallView.init)))
@@ -307,15 +247,33 @@ final class HouseOperations: Operations {
     }
   }
 
-  func openDoor(_ id: String, by: Principal, then: @escaping Completion<OpenReply>) {
-    guard let command = CommandID(&gateway.random) as CommandID? else { return }
-    let user = by.name.hasPrefix("local:") ? String(by.name.dropFirst(6)) : by.name
-    house.openings[command] = { result in
+  func openDoor(_ id: String, by: Principal, key: String?, then: @escaping Completion<OpenReply>) {
+    let name =
+      key.map { ASCII.hex(Digest.sha256(Array("\(by.name) \(id) \($0)".utf8))) }
+      ?? gateway.random.hex(bytes: 16)
+    guard let command = CommandID(name) else { preconditionFailure("a digest has a length") }
+    let opener: Opener
+    let proof: Proof
+    if let device = by.device {
+      (opener, proof) = (.account(device.account), .credential(device.credential))
+    } else {
+      let user = by.name.hasPrefix("local:") ? String(by.name.dropFirst(6)) : by.name
+      opener = .localOperator(user)
+      proof = .peer(LocalPeer(processID: 0, userID: 0, user: user, isPermitted: true))
+    }
+    house.openings[command] = { [weak self] result in
+      var result = result
+      // A wish that comes again hears what became of it, also after a restart.
+      if result == .refused(.replayed), let known = self?.house.doors.result(of: command) { result = known }
+      if by.device != nil, case .refused(let refusal) = result, refusal.isForbidden {
+        return then(
+          .failure(
+            Problem(403, "you may not open this door now", detail: refusal.reason, next: "ask the caretaker"))
+        )
+      }
       then(.success(OpenReply(door: id, result: result.name, reason: result.reason)))
     }
-    let wish = OpenCommand(
-      id: command, door: DoorID(id), issued: wall, opener: .localOperator(user),
-      proof: .peer(LocalPeer(processID: 0, userID: 0, user: user, isPermitted: true)))
+    let wish = OpenCommand(id: command, door: DoorID(id), issued: wall, opener: opener, proof: proof)
     gateway.soon { [weak self] _ in
       guard let self else { return }
       self.house.doors.open(wish, at: self.house.moment)
@@ -341,15 +299,25 @@ extension CallView {
 }
 
 extension House {
+  private func isCurrent(_ scope: DeviceScope) -> Bool {
+    book.building.account(scope.account) != nil && book.building.unit(of: scope.account) == scope.unit
+  }
+
   /// Ends a credential with its registrations and calls.
   func end(_ credential: UInt64, of username: String, _ turn: inout Turn) {
     _ = book.remove(credential, of: username)
     registrar.revoke(username, credential: credential)
     calls.revoke(username, credential: credential, &turn)
+    presence.end(credential)
+    gateway.feed.end { $0.credential == credential }
   }
 
   func setQuiet(account: AccountName, _ quiet: Bool, then: @escaping (StoreFailure?) -> Void) {
     book.setQuiet(quiet, account: account)
+    gateway.feed.publish(
+      "dnd.set", at: world.wall,
+      to: EventAudience(unit: book.building.unit(of: account), accounts: [account]),
+      [JSONField("account", .string(account.rawValue)), JSONField("dnd", .bool(quiet))])
     gateway.keeper.commit([.quietAccount(account, quiet)], then: then)
   }
 
@@ -358,7 +326,14 @@ extension House {
     for username in book.replace(building) {
       registrar.revoke(username)
       calls.revoke(username, credential: nil, &turn)
+      views.end(holder: username)
+      _ = desk?.links.end(AccountName(username))
     }
+    // Whoever is gone, or belongs to another unit now, listens to the old one's events no longer.
+    for credential in presence.end(where: { !isCurrent($0) }) {
+      calls.pageLost(Presence.name(credential), &turn)
+    }
+    gateway.feed.end { [self] scope in !isCurrent(scope) }
     doors.reload(at: moment)
   }
 }

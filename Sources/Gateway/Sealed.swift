@@ -7,13 +7,15 @@ internal import Wire
 enum Sealed {
   /// MD5 digits, then SHA-256 digits; either may be missing.
   static func seal(
-    _ credential: Credential, username: String, created: WallTime, with wrap: KeyWrap, nonce: [UInt8]
+    _ credential: Credential, username: String, created: WallTime, bearer: [UInt8]? = nil, with wrap: KeyWrap,
+    nonce: [UInt8]
   ) -> CredentialRow {
     let text = "\(credential.md5 ?? "") \(credential.sha256 ?? "")"
     return CredentialRow(
       id: credential.id, username: username, created: created,
       sealed: wrap.seal(
-        Array(text.utf8), label: CredentialRow.label(id: credential.id, username: username), nonce: nonce))
+        Array(text.utf8), label: CredentialRow.label(id: credential.id, username: username), nonce: nonce),
+      bearer: bearer)
   }
 
   /// Nil when it was sealed under another key.

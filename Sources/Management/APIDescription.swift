@@ -86,8 +86,11 @@ enum APIDescription {
     case .enroll: return (json, EnrollRequest.example.json)
     case .accountDND, .unitDND: return (json, DoNotDisturb.example.json)
     case .ring: return (json, RingRequest.example.json)
+    case .answerCall: return ("application/sdp", nil)
+    case .trickle: return ("application/trickle-ice-sdpfrag", nil)
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .revokeAll,
-      .revoke, .calls, .hangUp, .callRecords, .events, .bans, .liftBan, .openDoor, .ringReport, .description:
+      .revoke, .calls, .hangUp, .callRecords, .events, .bans, .liftBan, .openDoor, .ringReport, .session,
+      .openSession, .endSession, .declineCall, .hangUpAnswer, .cameraToken, .description:
       return nil
     }
   }
@@ -113,7 +116,10 @@ enum APIDescription {
     case .openDoor: return (json, OpenReply.example.json)
     case .ring: return (json, RingTicket.example.json)
     case .ringReport: return (json, RingView.example.json)
-    case .hangUp, .liftBan: return nil
+    case .session: return (json, SessionView.example.json)
+    case .cameraToken: return (json, CameraToken.example.json)
+    case .answerCall: return ("application/sdp", nil)
+    case .hangUp, .liftBan, .openSession, .endSession, .declineCall, .trickle, .hangUpAnswer: return nil
     }
   }
 

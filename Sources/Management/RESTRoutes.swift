@@ -1,4 +1,5 @@
 internal import API
+internal import Directory
 internal import HTTP
 internal import JSON
 internal import Journal
@@ -12,19 +13,23 @@ package import Wire
 package final class RESTRoutes {
   private unowned let operations: any Operations
   private let feed: EventFeed
+  private let warden: WebGuard
   private let clock: () -> Instant
   private var commands = RepeatedCommands()
 
   /// `clock` is asked when a repeated command is recognised.
-  package init(operations: any Operations, feed: EventFeed, clock: @escaping () -> Instant) {
+  package init(
+    operations: any Operations, feed: EventFeed, guard warden: WebGuard, clock: @escaping () -> Instant
+  ) {
     self.operations = operations
     self.feed = feed
+    self.warden = warden
     self.clock = clock
   }
 
   /// A router with every route of management. It keeps this object alive.
   package func makeRouter() -> Router {
-    var router = Router(authorise: RESTRoutes.authorise)
+    var router = Router { [warden] head, peer, access in warden.judge(head, peer, access) }
     router.add(
       Route(.get, "/health", access: .open) { [self] _, responder in
         let health = operations.health()
@@ -39,7 +44,8 @@ package final class RESTRoutes {
     for operation in APIOperation.allCases {
       router.add(
         Route(
-          operation.method, operation.path, access: .operator, bodyLimit: operation.bodyLimit
+          operation.method, operation.path, access: RESTRoutes.access(operation),
+          bodyLimit: operation.bodyLimit
         ) { [self] request, responder in
           perform(operation, request, responder)
         })
@@ -49,31 +55,23 @@ package final class RESTRoutes {
 
   // MARK: Who may ask
 
-  /// The control socket serves whoever the kernel says is permitted. Over the network there are no operators yet.
-  static func authorise(_ head: HTTPRequest, _ peer: WebPeer, _ access: WebAccess) -> WebReply? {
-    switch (peer, access) {
-    case (_, .open): return nil
-    case (.local(let peer), .machine), (.local(let peer), .operator):
-      if peer.isPermitted { return nil }
-      return .problem(
-        403, "\(peer.user) may not use the control socket",
-        next: "run as root, or join the group vestibule and log in again")
-    case (.remote(let endpoint, _), .machine):
-      return endpoint.address.isLoopback ? nil : unauthorised
-    case (.remote, .operator): return unauthorised
+  private static func access(_ operation: APIOperation) -> WebAccess {
+    switch operation.audience {
+    case .devices: .device
+    case .operators: .operator
     }
   }
 
-  private static var unauthorised: WebReply {
-    var reply = WebReply.problem(401, "a token is needed", next: "use the control socket")
-    reply.fields.append("WWW-Authenticate", "Bearer")
-    return reply
-  }
-
-  static func principal(_ peer: WebPeer) -> Principal {
-    switch peer {
-    case .local(let peer): Principal("local:\(peer.user)")
-    case .remote(let endpoint, _): Principal("remote:\(endpoint.address)")
+  /// Whoever the guard admitted, as a principal. A device is tied to its account and unit here, once.
+  private func principal(_ request: WebRequest) throws(Problem) -> Principal {
+    switch request.identity {
+    case .anybody: return Principal("anybody")
+    case .local(let peer): return Principal("local:\(peer.user)")
+    case .device(let device):
+      guard let scope = operations.scope(of: device) else {
+        throw Problem(401, "this account is no more", next: "enrol this device with a new link")
+      }
+      return Principal("account:\(device.account)", device: scope)
     }
   }
 
@@ -90,7 +88,8 @@ package final class RESTRoutes {
   private func dispatch(
     _ operation: APIOperation, _ request: WebRequest, _ responder: Responder
   ) throws(Problem) {
-    let principal = RESTRoutes.principal(request.peer)
+    let principal = try principal(request)
+    let device = principal.device
     func answer(_ json: JSONValue) { responder.reply(.json(operation.success, json)) }
     func completion<Value>(_ json: @escaping (Value) -> JSONValue) -> Completion<Value> {
       { outcome in
@@ -121,7 +120,7 @@ package final class RESTRoutes {
     case .accounts: answer(operations.accounts().json)
     case .stations: answer(operations.stations().json)
     case .cameras: answer(operations.cameras().json)
-    case .doors: answer(operations.doors().json)
+    case .doors: answer((device.map { operations.doors(of: $0) } ?? operations.doors()).json)
     case .enroll:
       operations.enroll(
         request["name"], try RESTRoutes.body(request), by: principal, then: completion { $0 })
@@ -132,13 +131,15 @@ package final class RESTRoutes {
         request["name"], credential: request["id"], by: principal, then: value(RevokeReply.self))
     case .accountDND:
       let wanted: DoNotDisturb = try RESTRoutes.body(request)
+      if let device, device.account.rawValue != request["name"] { throw RESTRoutes.notYours("account") }
       operations.setDoNotDisturb(
         account: request["name"], wanted.dnd, by: principal, then: value(DoNotDisturb.self))
     case .unitDND:
       let wanted: DoNotDisturb = try RESTRoutes.body(request)
+      if let device, device.unit?.rawValue != request["number"] { throw RESTRoutes.notYours("unit") }
       operations.setDoNotDisturb(
         unit: request["number"], wanted.dnd, by: principal, then: value(DoNotDisturb.self))
-    case .calls: answer(operations.calls().json)
+    case .calls: answer((device.map { operations.calls(of: $0) } ?? operations.calls()).json)
     case .hangUp: nothing(operations.hangUp(call: request["id"], by: principal))
     case .callRecords:
       let before = request.query("before")
@@ -147,50 +148,159 @@ package final class RESTRoutes {
       }
       operations.callRecords(
         limit: try RESTRoutes.number(request, "limit", default: 100, in: 1...1000), before: before,
-        then: listing(CallView.self))
-    case .events: try events(request, responder)
+        of: device, then: listing(CallView.self))
+    case .events: try events(request, device, responder)
     case .bans: answer(operations.bans().json)
     case .liftBan:
       guard let address = IPAddress(request["address"]) else {
         throw Problem(400, "\"\(request["address"])\" is no IP address", next: "see `vestibule bans`")
       }
       operations.liftBan(address: address.description, by: principal, then: nothing)
-    case .openDoor: openDoor(request, by: principal, then: value(OpenReply.self))
+    case .openDoor: try openDoor(request, by: principal, then: value(OpenReply.self))
     case .ring:
       value(RingTicket.self)(operations.ring(try RESTRoutes.body(request), by: principal))
     case .ringReport: value(RingView.self)(operations.ringReport(request["id"]))
+    case .session: answer(operations.session(of: try RESTRoutes.own(device)).json)
+    case .openSession: try openSession(request, responder)
+    case .endSession:
+      let isSecure = request.peer.isSecure
+      operations.forget(try RESTRoutes.own(device)) { outcome in
+        switch outcome {
+        case .success:
+          responder.reply(
+            WebReply(
+              operation.success, fields: ["Set-Cookie": WebGuard.cookie("", isSecure: isSecure)]))
+        case .failure(let problem): responder.reply(.problem(problem.status, problem.json))
+        }
+      }
+    case .answerCall: try answerCall(request, try RESTRoutes.own(device), responder)
+    case .declineCall:
+      operations.answers.decline(request["id"], by: try RESTRoutes.own(device), then: nothing)
+    case .trickle: try trickle(request, try RESTRoutes.own(device), responder)
+    case .hangUpAnswer:
+      operations.answers.hangUp(
+        request["id"], leg: request["leg"], by: try RESTRoutes.own(device), then: nothing)
+    case .cameraToken:
+      value(CameraToken.self)(operations.cameraToken(request["id"], by: principal))
     case .description: answer(APIDescription.document)
     }
   }
 
   /// A command with a key that was seen before is not given again: its first answer is.
-  private func openDoor(_ request: WebRequest, by principal: Principal, then: @escaping Completion<OpenReply>)
-  {
+  private func openDoor(
+    _ request: WebRequest, by principal: Principal, then: @escaping Completion<OpenReply>
+  ) throws(Problem) {
     let door = request["id"]
-    guard let key = request.head.fields["Idempotency-Key"], !key.isEmpty, key.utf8.count <= 128 else {
-      operations.openDoor(door, by: principal, then: then)
+    guard let key = request.head.fields["Idempotency-Key"] else {
+      operations.openDoor(door, by: principal, key: nil, then: then)
       return
+    }
+    guard (1...128).contains(key.utf8.count) else {
+      throw Problem(400, "an Idempotency-Key has 1 to 128 characters")
     }
     let command = RepeatedCommands.Key(principal: principal, door: door, key: key)
     guard commands.begin(command, now: clock(), then: then) else { return }
-    operations.openDoor(door, by: principal) { [self] outcome in commands.finish(command, outcome) }
+    operations.openDoor(door, by: principal, key: key) { [self] outcome in commands.finish(command, outcome) }
   }
 
-  private func events(_ request: WebRequest, _ responder: Responder) throws(Problem) {
+  private func events(
+    _ request: WebRequest, _ device: DeviceScope?, _ responder: Responder
+  ) throws(Problem) {
     var after: Int?
-    if let text = request.query("after") ?? request.head.fields["Last-Event-ID"] {
+    if let text = request.head.fields["Last-Event-ID"] ?? request.query("after") {
       guard let id = Int(text), id >= 0 else { throw Problem(400, "\"\(text)\" is no id of an event") }
       after = id
     }
+    let rings = request.query("rings") == nil ? true : try RESTRoutes.flag(request, "rings")
     if request.head.fields["Accept"] == "application/json" {
-      responder.reply(.json(200, feed.events(after: after).json))
+      responder.reply(.json(200, feed.events(after: after, for: device).json))
       return
     }
-    guard !feed.isFull else {
+    guard !feed.isFull(for: device) else {
       throw Problem(503, "too many listeners", next: "end one of the others")
     }
     guard let stream = responder.openEvents() else { return }
-    feed.add(stream, after: after)
+    guard let device, rings else { return feed.add(stream, for: device, after: after) }
+    feed.add(stream, for: device, after: after) { [weak self] in self?.operations.attends(device, false) }
+    operations.attends(device, true)
+  }
+
+  // MARK: Devices
+
+  private static func own(_ device: DeviceScope?) throws(Problem) -> DeviceScope {
+    guard let device else {
+      throw Problem(403, "only a device has this", next: "show the bearer token of one")
+    }
+    return device
+  }
+
+  private static func notYours(_ what: String) -> Problem {
+    Problem(403, "this is not your \(what)", next: "ask an operator")
+  }
+
+  /// The page shows the token that it was given, once, and has it as a cookie from then on.
+  private func openSession(_ request: WebRequest, _ responder: Responder) throws(Problem) {
+    guard case .device = request.identity, let token = WebGuard.bearer(request.head) else {
+      throw Problem(401, "a bearer token is needed", next: "enrol this device with a new link")
+    }
+    if request.head.fields.contains("Origin"),
+      !warden.isOwnOrigin(request.head, isSecure: request.peer.isSecure)
+    {
+      throw Problem(403, "cookies are for pages of this gateway", next: "keep the bearer token")
+    }
+    responder.reply(
+      WebReply(
+        APIOperation.openSession.success,
+        fields: ["Set-Cookie": WebGuard.cookie(token, isSecure: request.peer.isSecure)]))
+  }
+
+  private func answerCall(
+    _ request: WebRequest, _ device: DeviceScope, _ responder: Responder
+  ) throws(Problem) {
+    try RESTRoutes.expect("application/sdp", request)
+    let call = request["id"]
+    operations.answers.answer(call, by: device, from: request.peer.address, offer: request.body) { outcome in
+      switch outcome {
+      case .success(let answer):
+        responder.reply(
+          WebReply(
+            APIOperation.answerCall.success,
+            fields: [
+              "Content-Type": "application/sdp",
+              "Location": APIOperation.hangUpAnswer.target([call, answer.leg]),
+              "ETag": "\"\(answer.tag)\"", "Accept-Patch": "application/trickle-ice-sdpfrag",
+            ], body: answer.description))
+      case .failure(let problem): responder.reply(.problem(problem.status, problem.json))
+      }
+    }
+  }
+
+  private func trickle(
+    _ request: WebRequest, _ device: DeviceScope, _ responder: Responder
+  ) throws(Problem) {
+    try RESTRoutes.expect("application/trickle-ice-sdpfrag", request)
+    let tag = request.head.fields["If-Match"].map { $0.split(separator: "\"").joined() }
+    operations.answers.trickle(
+      request["id"], leg: request["leg"], by: device, fragment: request.body, tag: tag
+    ) { outcome in
+      switch outcome {
+      case .success(nil): responder.reply(WebReply(APIOperation.trickle.success))
+      case .success(let answer?):
+        responder.reply(
+          WebReply(
+            200,
+            fields: ["Content-Type": "application/trickle-ice-sdpfrag", "ETag": "\"\(answer.tag)\""],
+            body: answer.description))
+      case .failure(let problem): responder.reply(.problem(problem.status, problem.json))
+      }
+    }
+  }
+
+  private static func expect(_ type: String, _ request: WebRequest) throws(Problem) {
+    let given = request.head.fields["Content-Type"].map { $0.prefix { $0 != ";" && $0 != " " } } ?? ""
+    guard ASCII.equalIgnoringCase(String(given), type) else {
+      throw Problem(415, "this takes \(type)", next: "say so in Content-Type")
+    }
   }
 
   // MARK: Reading requests

@@ -1,4 +1,4 @@
-internal import Directory
+package import Directory
 package import Wire
 
 /// The store: one SQLite file that holds what must outlive the process.
@@ -143,6 +143,9 @@ package final class Database: @unchecked Sendable {
     case .credentialUsed(let id, let at):
       try connection.run(
         "UPDATE credentials SET last_used = ? WHERE id = ?", .time(at), .integer(Int64(bitPattern: id)))
+    case .addEnrolment(let row): try connection.add(row)
+    case .removeEnrolment(let name):
+      try connection.run("DELETE FROM enrolments WHERE name = ?", .text(name))
     case .bind(let row): try connection.put(row)
     case .unbind(let username, let key):
       try connection.run("DELETE FROM bindings WHERE username = ? AND key = ?", .text(username), .text(key))
@@ -184,8 +187,11 @@ package final class Database: @unchecked Sendable {
   package func load() throws(StoreFailure) -> StoredState { try connection.loadState() }
 
   /// Calls that are over, newest first. `before`: only those that began earlier.
-  package func calls(limit: Int, before: WallTime? = nil) throws(StoreFailure) -> [CallRow] {
-    try connection.calls(limit: limit, before: before)
+  /// `unit` and `account`: only calls to that unit, or in which that account took part.
+  package func calls(
+    limit: Int, before: WallTime? = nil, unit: UnitID? = nil, account: AccountName? = nil
+  ) throws(StoreFailure) -> [CallRow] {
+    try connection.calls(limit: limit, before: before, unit: unit, account: account)
   }
 
   /// Where the audit log ends: what a caller that chains rows itself goes on from after a failed commit.

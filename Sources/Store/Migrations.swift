@@ -4,7 +4,9 @@ package struct Migration: Sendable {
   package var name: String
   package var script: String
 
-  package static let all: [Migration] = [directory, registrations, history, foreignPackets]
+  package static let all: [Migration] = [
+    directory, registrations, history, foreignPackets, enrolments,
+  ]
 
   /// The directory is one document, because it is read and replaced whole and has one reader already. Beside it
   /// stand the names that other rows refer to, so that what belongs to a removed account goes with it.
@@ -151,6 +153,21 @@ package struct Migration: Sendable {
   private static let foreignPackets = Migration(
     name: "foreign packets",
     script: "ALTER TABLE legs ADD COLUMN foreign_packets INTEGER NOT NULL DEFAULT 0;")
+
+  private static let enrolments = Migration(
+    name: "enrolments",
+    script: """
+      -- Of tokens only digests are kept.
+      ALTER TABLE credentials ADD COLUMN bearer BLOB;
+
+      CREATE TABLE enrolments (
+        name TEXT PRIMARY KEY,
+        digest BLOB NOT NULL,
+        username TEXT NOT NULL REFERENCES devices (username) ON DELETE CASCADE,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      """)
 }
 
 extension Connection {

@@ -10,17 +10,42 @@ package struct CredentialRow: Hashable, Sendable {
   package var created: WallTime
   package var lastUsed: WallTime?
   package var sealed: [UInt8]
+  /// SHA-256 of its bearer token; nil for one that a person typed in.
+  package var bearer: [UInt8]?
 
-  package init(id: UInt64, username: String, created: WallTime, lastUsed: WallTime? = nil, sealed: [UInt8]) {
+  package init(
+    id: UInt64, username: String, created: WallTime, lastUsed: WallTime? = nil, sealed: [UInt8],
+    bearer: [UInt8]? = nil
+  ) {
     self.id = id
     self.username = username
     self.created = created
     self.lastUsed = lastUsed
     self.sealed = sealed
+    self.bearer = bearer
   }
 
   package var label: String { CredentialRow.label(id: id, username: username) }
   package static func label(id: UInt64, username: String) -> String { "credential:\(id):\(username)" }
+}
+
+/// A one-time link that was given out and not redeemed.
+package struct EnrolmentRow: Hashable, Sendable {
+  /// The part of its token that is no secret.
+  package var name: String
+  /// SHA-256 of the whole token.
+  package var digest: [UInt8]
+  package var username: String
+  package var created: WallTime
+  package var expires: WallTime
+
+  package init(name: String, digest: [UInt8], username: String, created: WallTime, expires: WallTime) {
+    self.name = name
+    self.digest = digest
+    self.username = username
+    self.created = created
+    self.expires = expires
+  }
 }
 
 /// The password by which the gateway reaches a camera or an actuator, sealed under `label`.

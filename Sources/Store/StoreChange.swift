@@ -9,6 +9,8 @@ package enum StoreChange: Sendable {
   case addCredential(CredentialRow)
   case removeCredential(UInt64)
   case credentialUsed(UInt64, at: WallTime)
+  case addEnrolment(EnrolmentRow)
+  case removeEnrolment(String)
   /// Adds a binding or renews it. One of an account that is gone is passed over.
   case bind(BindingRow)
   case unbind(username: String, key: String)
@@ -34,7 +36,8 @@ package enum StoreChange: Sendable {
   var isWrittenBehind: Bool {
     switch self {
     case .bind, .unbind, .credentialUsed: true
-    case .directory, .addCredential, .removeCredential, .ban, .liftBan, .quietAccount, .quietUnit, .call,
+    case .directory, .addCredential, .removeCredential, .addEnrolment, .removeEnrolment, .ban, .liftBan,
+      .quietAccount, .quietUnit, .call,
       .audit, .record, .event, .forgetEvents, .forgetCalls, .setting:
       false
     }
@@ -49,6 +52,7 @@ package struct StoredState: Sendable {
   package var credentials: [CredentialRow] = []
   /// The id for the next credential.
   package var nextCredential: UInt64 = 1
+  package var enrolments: [EnrolmentRow] = []
   package var passwords: [DevicePasswordRow] = []
   package var bindings: [BindingRow] = []
   package var bans: [BanRow] = []

@@ -100,6 +100,7 @@ extension Connection {
       }
     }
     state.credentials = try credentials()
+    state.enrolments = try enrolments()
     state.nextCredential = UInt64(try lastSequence("credentials") + 1)
     state.passwords = try rows("SELECT device, sealed FROM device_passwords ORDER BY device") { row in
       self.deviceID(row.text(0)).map { DevicePasswordRow(device: $0, sealed: row.blob(1)) }
@@ -136,13 +137,31 @@ extension Connection {
       "INSERT INTO credentials (id, username, created, last_used, sealed) VALUES (?, ?, ?, ?, ?)",
       .integer(Int64(bitPattern: row.id)), .text(row.username), .time(row.created),
       .time(orNull: row.lastUsed), .blob(row.sealed))
+    guard let bearer = row.bearer else { return }
+    try run(
+      "UPDATE credentials SET bearer = ? WHERE id = ?", .blob(bearer), .integer(Int64(bitPattern: row.id)))
+  }
+
+  func add(_ row: EnrolmentRow) throws(StoreFailure) {
+    try run(
+      "INSERT INTO enrolments (name, digest, username, created, expires) VALUES (?, ?, ?, ?, ?)",
+      .text(row.name), .blob(row.digest), .text(row.username), .time(row.created), .time(row.expires))
+  }
+
+  func enrolments() throws(StoreFailure) -> [EnrolmentRow] {
+    try rows("SELECT name, digest, username, created, expires FROM enrolments ORDER BY created, name") {
+      row in
+      EnrolmentRow(
+        name: row.text(0), digest: row.blob(1), username: row.text(2), created: row.time(3),
+        expires: row.time(4))
+    }
   }
 
   func credentials() throws(StoreFailure) -> [CredentialRow] {
-    try rows("SELECT id, username, created, last_used, sealed FROM credentials ORDER BY id") { row in
+    try rows("SELECT id, username, created, last_used, sealed, bearer FROM credentials ORDER BY id") { row in
       CredentialRow(
         id: UInt64(bitPattern: row.integer(0)), username: row.text(1), created: row.time(2),
-        lastUsed: row.optionalTime(3), sealed: row.blob(4))
+        lastUsed: row.optionalTime(3), sealed: row.blob(4), bearer: row.isNull(5) ? nil : row.blob(5))
     }
   }
 
@@ -222,12 +241,18 @@ extension Connection {
     }
   }
 
-  func calls(limit: Int, before: WallTime?) throws(StoreFailure) -> [CallRow] {
+  func calls(
+    limit: Int, before: WallTime?, unit: UnitID?, account: AccountName?
+  ) throws(StoreFailure) -> [CallRow] {
     var calls = try rows(
       """
       SELECT id, caller, target, unit, station, started, answered, answered_by, ended, end, one_way, silent, call_id
-      FROM calls WHERE started < ? ORDER BY started DESC, id LIMIT ?
-      """, .integer(before?.nanoseconds ?? .max), .integer(Int64(limit))
+      FROM calls WHERE started < ?1
+        AND (?3 IS NULL AND ?4 IS NULL OR unit = ?3
+          OR EXISTS (SELECT 1 FROM legs WHERE call = calls.id AND account = ?4))
+      ORDER BY started DESC, id LIMIT ?2
+      """, .integer(before?.nanoseconds ?? .max), .integer(Int64(limit)), .text(orNull: unit?.rawValue),
+      .text(orNull: account?.rawValue)
     ) { row in
       CallRow(
         id: row.text(0), from: row.text(1), target: row.text(2), unit: row.optionalText(3).map { UnitID($0) },

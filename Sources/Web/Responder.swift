@@ -41,7 +41,9 @@ package final class EventStream {
   }
 
   package var isOpen: Bool { server != nil }
-  package func send(_ event: ServerSentEvent) { server?.stream(event.bytes, on: connection) }
+  package func send(_ event: ServerSentEvent) { send(event.bytes) }
+  /// The same from bytes that were made once for many listeners.
+  package func send(_ event: [UInt8]) { server?.stream(event, on: connection) }
   package func close() { server?.closeStream(on: connection) }
 
   func ended() {

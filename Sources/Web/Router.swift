@@ -1,12 +1,14 @@
 package import HTTP
 package import WebSocket
 
-/// Who may use a route. What proves it is the application's business: see `Router.authorise`.
+/// Who may use a route. What proves it is decided by `Router.authorise`.
 package enum WebAccess: Hashable, Sendable {
   /// Everybody.
   case open
   /// Processes of this machine, and whoever shows a token for it.
   case machine
+  /// Devices of accounts, by their tokens; operators too.
+  case device
   /// Operators.
   case `operator`
 }
@@ -107,20 +109,20 @@ package struct Route {
 /// Finds the route of a request. The first that matches, in the order they were added.
 package struct Router {
   package enum Outcome {
-    case route(Route, parameters: [(name: String, value: String)])
+    case route(Route, parameters: [(name: String, value: String)], WebIdentity)
     case refusal(WebReply)
   }
 
   package private(set) var routes: [Route] = []
-  /// Decides whether the sender of a request's head may use a route; a refusal is answered before a byte of the
-  /// body is taken. The place where bearer tokens will be read.
-  package var authorise: (HTTPRequest, WebPeer, WebAccess) -> WebReply?
+  /// Decides whether the sender of a request's head may use a route, and who that is; a refusal is answered before a
+  /// byte of the body is taken.
+  package var authorise: (HTTPRequest, WebPeer, WebAccess) -> WebVerdict
   /// Which pages may open a WebSocket here.
   package var origins = OriginPolicy()
   /// Told of an Origin that was turned away, so that whoever installs a page elsewhere can find out.
   package var whenForeign: ((_ origin: String, WebPeer) -> Void)?
 
-  package init(authorise: @escaping (HTTPRequest, WebPeer, WebAccess) -> WebReply?) {
+  package init(authorise: @escaping (HTTPRequest, WebPeer, WebAccess) -> WebVerdict) {
     self.authorise = authorise
   }
 
@@ -159,13 +161,17 @@ package struct Router {
   private func admit(
     _ request: HTTPRequest, _ peer: WebPeer, _ route: Route, _ parameters: [(name: String, value: String)]
   ) -> Outcome {
-    if let refusal = authorise(request, peer, route.access) { return .refusal(refusal) }
+    let identity: WebIdentity
+    switch authorise(request, peer, route.access) {
+    case .refused(let reply): return .refusal(reply)
+    case .admitted(let known): identity = known
+    }
     if route.isChannel, !origins.admits(request, from: peer) {
       whenForeign?(request.fields["Origin"] ?? "", peer)
       return .refusal(
         .problem(
           403, "pages of this origin may not connect here", next: "add the origin to http.allowedOrigins"))
     }
-    return .route(route, parameters: parameters)
+    return .route(route, parameters: parameters, identity)
   }
 }

@@ -9,10 +9,28 @@ package enum WebPeer: Hashable, Sendable {
   case remote(Endpoint, isSecure: Bool)
 }
 
+extension WebPeer {
+  /// Where it comes from; nil for the control socket.
+  package var address: IPAddress? {
+    switch self {
+    case .local: nil
+    case .remote(let endpoint, _): endpoint.address
+    }
+  }
+  package var isSecure: Bool {
+    switch self {
+    case .local: false
+    case .remote(_, let isSecure): isSecure
+    }
+  }
+}
+
 /// A whole request, with what its route took from the path.
 package struct WebRequest: Sendable {
   package var head: HTTPRequest
   package var peer: WebPeer
+  /// Who sent it, as the route's access had to be proved.
+  package var identity: WebIdentity
   /// What stood where the route's pattern has braces, unescaped, in order.
   package var parameters: [(name: String, value: String)]
   /// The query's pairs, unescaped, in order.

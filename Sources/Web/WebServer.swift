@@ -70,6 +70,7 @@ package final class WebServer {
     var head: HTTPRequest?
     var route: Route?
     var parameters: [(name: String, value: String)] = []
+    var identity = WebIdentity.anybody
     var body: [UInt8] = []
     var stream: EventStream?
     /// What the carrier has not taken, from `sent` on.
@@ -261,8 +262,9 @@ package final class WebServer {
       connection.body = []
       switch router.find(head, from: connection.peer) {
       case .refusal(let reply): answer(connection, reply)
-      case .route(let route, let parameters):
+      case .route(let route, let parameters, let identity):
         connection.route = route
+        connection.identity = identity
         connection.parameters = parameters
         if let text = head.fields["Content-Length"], let length = Int(text), length > route.bodyLimit {
           answer(connection, WebServer.tooLong(route))
@@ -284,8 +286,8 @@ package final class WebServer {
         return
       }
       let request = WebRequest(
-        head: head, peer: connection.peer, parameters: connection.parameters, query: query,
-        body: connection.body)
+        head: head, peer: connection.peer, identity: connection.identity, parameters: connection.parameters,
+        query: query, body: connection.body)
       connection.body = []
       switch route.service {
       case .exchange(let handler):

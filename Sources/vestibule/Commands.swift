@@ -81,9 +81,11 @@ struct Commands {
     }
     let request = EnrollRequest(format: format, replace: invocation.has("replace"))
     let reply = try client.perform(.enroll, [invocation.arguments[0]], body: request.json.bytes())
-    if isJSON {
+    if format != .sip {
+      show(try decode(reply), format)
+    } else if isJSON {
       Terminal.say(reply)
-    } else if format == .sip {
+    } else {
       let credential: SIPCredential = try decode(reply)
       Terminal.say(
         """
@@ -92,8 +94,22 @@ struct Commands {
         domain    \(credential.domain)
 
         """)
-    } else {
-      Terminal.say(try pretty(reply))
+    }
+  }
+
+  private func show(_ link: EnrollmentLink, _ format: EnrollFormat) {
+    if isJSON {
+      let fields = [JSONField("url", .string(link.url)), JSONField("expires", .time(link.expires))]
+      Terminal.say(JSONValue.object(fields).text() + "\n")
+      return
+    }
+    let picture = QRPicture(rows: link.qr)
+    switch format {
+    case .png: Terminal.say(picture.png())
+    case .svg: Terminal.say(picture.svg)
+    case .sip, .url, .linphone, .akuvox:
+      if !link.qr.isEmpty { Terminal.say(picture.text(isColoured: Terminal.isTerminal)) }
+      Terminal.say("\(link.url)\ngood once, until \(link.expires)\n")
     }
   }
 

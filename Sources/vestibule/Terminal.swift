@@ -6,6 +6,9 @@ enum Terminal {
   static func say(_ bytes: [UInt8]) { write(bytes, to: 1) }
   static func complain(_ line: String) { write(Array((line + "\n").utf8), to: 2) }
 
+  /// Whether people read standard output as it comes.
+  static var isTerminal: Bool { isatty(1) == 1 }
+
   /// A reader that went away (`| head`) ends the program quietly.
   private static func write(_ bytes: [UInt8], to descriptor: Int32) {
     var rest = bytes[...]

@@ -120,6 +120,13 @@ enum Verb: String, CaseIterable {
       """
       The secret is made by the gateway, shown this once and stored only as a digest. An account holds as many
       credentials as devices; when it is full, the oldest goes.
+
+      The other formats print a link that is good once, for ten minutes, and the account gets its credential when it
+      is opened:
+        url        for a browser: the resident's page
+        linphone   for Linphone: scan the QR code, or enter the link as remote provisioning
+        akuvox     for an Akuvox device: enter the link as autoprovisioning
+        png, svg   the QR code of the browser's link as a picture on standard output
       """
     case .revoke:
       "ID is shown by `vestibule accounts --json`; without one, all end. Registrations and calls made with them end too."

@@ -1,4 +1,6 @@
 import API
+import Crypto
+import Directory
 import HTTP
 import JSON
 import Journal
@@ -69,8 +71,10 @@ final class AskedOperations: Operations {
     asked.append("hangup \(id)")
     return .success(())
   }
-  func callRecords(limit: Int, before: String?, then: @escaping Completion<[CallView]>) {
-    asked.append("cdr \(limit) \(before ?? "-")")
+  func callRecords(
+    limit: Int, before: String?, of device: DeviceScope?, then: @escaping Completion<[CallView]>
+  ) {
+    asked.append("cdr \(limit) \(before ?? "-")" + (device.map { " \($0.account)" } ?? ""))
     then(.success([.example]))
   }
   func bans() -> [BanView] { [.example] }
@@ -78,7 +82,7 @@ final class AskedOperations: Operations {
     asked.append("lift \(address)")
     then(.success(()))
   }
-  func openDoor(_ id: String, by: Principal, then: @escaping Completion<OpenReply>) {
+  func openDoor(_ id: String, by: Principal, key: String?, then: @escaping Completion<OpenReply>) {
     asked.append("open \(id) \(by.name)")
     if holdsDoors {
       waiting.append(then)
@@ -91,6 +95,63 @@ final class AskedOperations: Operations {
     return .success(.example)
   }
   func ringReport(_ id: String) -> Outcome<RingView> { .success(.example) }
+
+  func scope(of device: DeviceIdentity) -> DeviceScope? {
+    device.account == "gone"
+      ? nil
+      : DeviceScope(account: AccountName(device.account), unit: "401", credential: device.credential)
+  }
+  func session(of device: DeviceScope) -> SessionView { .example }
+  func forget(_ device: DeviceScope, then: @escaping Completion<Void>) {
+    asked.append("forget \(device.account) \(device.credential)")
+    then(.success(()))
+  }
+  func doors(of device: DeviceScope) -> [DoorView] { [] }
+  func calls(of device: DeviceScope) -> [CallView] { [] }
+  func cameraToken(_ camera: String, by: Principal) -> Outcome<CameraToken> { .success(.example) }
+  func attends(_ device: DeviceScope, _ isPresent: Bool) {
+    asked.append("\(isPresent ? "here" : "away") \(device.account)")
+  }
+  var answers: any BrowserAnswers { self }
+}
+
+extension AskedOperations: BrowserAnswers {
+  func answer(
+    _ call: String, by device: DeviceScope, from address: IPAddress?, offer: [UInt8],
+    then: @escaping Completion<BrowserAnswer>
+  ) {
+    asked.append("answer \(call) \(device.account) \(String(decoding: offer, as: UTF8.self))")
+    if call == "taken" { return then(.failure(Problem(409, "somebody else has answered"))) }
+    then(.success(BrowserAnswer(leg: "l1", description: Array("v=0".utf8), tag: "t1")))
+  }
+  func decline(_ call: String, by device: DeviceScope, then: @escaping Completion<Void>) {
+    asked.append("decline \(call) \(device.account)")
+    then(.success(()))
+  }
+  func trickle(
+    _ call: String, leg: String, by device: DeviceScope, fragment: [UInt8], tag: String?,
+    then: @escaping Completion<BrowserAnswer?>
+  ) {
+    asked.append("trickle \(call) \(leg) \(tag ?? "-")")
+    then(.success(nil))
+  }
+  func hangUp(_ call: String, leg: String, by device: DeviceScope, then: @escaping Completion<Void>) {
+    asked.append("hang up \(call) \(leg)")
+    then(.success(()))
+  }
+}
+
+/// Two devices, by the words of their tokens.
+final class PaperTokens: DeviceTokens {
+  var known: [[UInt8]: DeviceIdentity] = [:]
+
+  init() {
+    for (word, account, credential) in [("web-token", "web401", 7), ("gone-token", "gone", 8)] {
+      known[Digest.sha256(Array(word.utf8))] = DeviceIdentity(
+        account: account, credential: UInt64(credential))
+    }
+  }
+  func device(tokenDigest: [UInt8], from peer: WebPeer) -> DeviceIdentity? { known[tokenDigest] }
 }
 
 /// Connections that lead nowhere: what was written is kept.
@@ -123,6 +184,7 @@ final class ManagementBench {
   let carrier = PaperCarrier()
   let operations = AskedOperations()
   let feed = EventFeed()
+  let tokens = PaperTokens()
   let server: WebServer
   private var lastID: UInt64 = 0
 
@@ -133,7 +195,8 @@ final class ManagementBench {
 
   init(limits: WebLimits = WebLimits()) {
     let carrier = carrier
-    let routes = RESTRoutes(operations: operations, feed: feed) { carrier.now }
+    let warden = WebGuard(tokens: tokens) { carrier.now }
+    let routes = RESTRoutes(operations: operations, feed: feed, guard: warden) { carrier.now }
     server = WebServer(carrier: carrier, router: routes.makeRouter(), limits: limits)
   }
 

@@ -27,7 +27,9 @@ struct House: Sendable {
   }
 
   /// Rooms that wrap C, and so may write `unsafe`; `Wire` for its pool and slab.
-  static let unsafeRooms: Set<String> = ["Wire", "Reactor", "Crypto", "Codecs", "Devices", "Store"]
+  static let unsafeRooms: Set<String> = [
+    "Wire", "Reactor", "Crypto", "Codecs", "Devices", "Store", "Provisioning",
+  ]
   /// The programs may call the C library for their own files and terminal.
   static let programs: Set<String> = ["vestibule", "vestibuled"]
 

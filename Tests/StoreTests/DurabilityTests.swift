@@ -12,6 +12,7 @@ import Wire
     let known = [
       ("directory", "ccebdb174b039ece"), ("registrations", "76b8d840a3d7b128"),
       ("history", "b7cb32ff38675965"), ("foreign packets", "3b1223920d767423"),
+      ("enrolments", "5ca6b08f86a3cdd3"),
     ]
     #expect(Migration.all.map(\.name) == known.map(\.0))
     #expect(Migration.all.map { ASCII.hex(digest(Array($0.script.utf8))) } == known.map(\.1))

@@ -48,7 +48,10 @@ import Wire
     #expect(
       network["panel401"].heard.last == "ended \(Ending.bye(Reason(.q850, cause: 16, text: "done")))")
     #expect(quiet(network))
-    #expect(network.told.count == 3)
+    let told = network.told.filter { if case .left = $0 { false } else { true } }
+    #expect(told.count == 3)
+    let left = network.told.compactMap { if case .left(_, let account) = $0 { account } else { nil } }
+    #expect(left == ["web401", "panel401"])
   }
 
   @Test func theVisitorGivesUp() {

@@ -1,0 +1,200 @@
+package import Directory
+internal import SDP
+internal import SIP
+package import Wire
+
+// Pages: devices that speak no SIP. A page hears of a call from an event, answers it with an offer of its own, and
+// hangs up by name. To the call its leg is a leg like others, but for three things: it rings the moment it is made,
+// it has no media before it answers, and what it settled stays as it is.
+
+/// Why a page cannot have a call.
+package enum PageRefusal: Error, Hashable, Sendable {
+  /// It never rang there.
+  case unknown
+  /// Somebody else has answered.
+  case answeredElsewhere
+  case over
+  /// The offer cannot be read, or nothing in it can be spoken with the caller.
+  case notAcceptable
+  /// No ports left.
+  case noRoom
+}
+
+/// What a page gets for its offer.
+package struct PageAnswer: Hashable, Sendable {
+  /// Names the leg: 128 random bits.
+  package var leg: String
+  package var description: [UInt8]
+}
+
+/// What became of candidates that a page sent after its answer (RFC 8840).
+package enum TrickleOutcome: Hashable, Sendable {
+  case taken
+  /// ICE was restarted: the fragment that describes our side of it.
+  case restarted([UInt8])
+  case malformed
+}
+
+/// Media legs whose peer is a browser, as far as they are spoken to after the answer.
+package protocol BrowserMedia: AnyObject {
+  func trickle(_ fragment: [UInt8], on leg: MediaLegID, _ turn: inout Turn) -> TrickleOutcome
+}
+
+extension CallTarget {
+  var party: Caller {
+    switch callee {
+    case .account(let name): .account(name)
+    case .station(let name): .station(name)
+    }
+  }
+}
+
+extension Switchboard {
+  /// A page answers a call that rings for its account, the first of its account to do so.
+  package func answerPage(
+    _ id: CallID, _ page: Contact, of account: AccountName, offer: [UInt8], _ turn: inout Turn
+  ) -> Result<PageAnswer, PageRefusal> {
+    switch findRinging(id, page, of: account, &turn) {
+    case .failure(let refusal): return .failure(refusal)
+    case .success(let (leg, call)):
+      defer { arm(call) }
+      return call.answered(byPage: leg, from: page.address, offer: offer, &turn)
+    }
+  }
+
+  /// A resident declines on a page. Its other devices go on ringing.
+  package func declinePage(
+    _ id: CallID, _ page: Contact, of account: AccountName, _ turn: inout Turn
+  ) -> PageRefusal? {
+    switch findRinging(id, page, of: account, &turn) {
+    case .failure(let refusal): return refusal
+    case .success(let (leg, call)):
+      call.refused(leg, status: 603, &turn)
+      arm(call)
+      return nil
+    }
+  }
+
+  /// Hangs up the conversation that a page has under this name.
+  package func hangUpPage(
+    _ id: CallID, leg name: String, of account: AccountName, _ turn: inout Turn
+  ) -> PageRefusal? {
+    guard let (leg, call) = findTalking(id, name, account) else { return whyNot(id, account) }
+    call.ended(leg, .bye(Reason?.none), &turn)
+    arm(call)
+    return nil
+  }
+
+  /// Whether a page of this name rings in that call.
+  package func rings(_ id: CallID, _ page: String) -> Bool {
+    guard let call = running.first(where: { $0.id == id }) else { return false }
+    return call.legs.contains { $0.contact?.id == page && $0.isPage && $0.state == .ringing }
+  }
+
+  /// Further candidates of a page that has answered.
+  package func trickle(
+    _ id: CallID, leg name: String, of account: AccountName, _ fragment: [UInt8], _ turn: inout Turn
+  ) -> Result<TrickleOutcome, PageRefusal> {
+    guard let (leg, _) = findTalking(id, name, account) else { return .failure(whyNot(id, account)) }
+    return .success(browserMedia?.trickle(fragment, on: leg.media.ports.id, &turn) ?? .taken)
+  }
+
+  /// A page is gone: where it rang, it rings no more. A conversation is ended by its media, should that be lost too.
+  package func pageLost(_ page: String, _ turn: inout Turn) {
+    for call in running {
+      for leg in call.legs
+      where leg.isPage && leg.contact?.id == page && leg.isLive && leg.state != .talking {
+        call.refused(leg, status: 480, &turn)
+      }
+      arm(call)
+    }
+  }
+
+  // MARK: Finding
+
+  private func findRinging(
+    _ id: CallID, _ page: Contact, of account: AccountName, _ turn: inout Turn
+  ) -> Result<(Leg, Call), PageRefusal> {
+    guard let call = running.first(where: { $0.id == id }), call.isHunting,
+      let fork = call.hunt?.fork, !fork.isOver, call.hunt?.plan.isPage != true
+    else { return .failure(whyNot(id, account)) }
+    if let leg = fork.branches.first(where: { $0.contact?.id == page.id && $0.isPage }) {
+      return leg.isLive ? .success((leg, call)) : .failure(.over)
+    }
+    // One that follows no events may answer what rings for its account all the same.
+    guard let target = fork.step.targets.first(where: { $0.callee == .account(account) }) else {
+      return .failure(whyNot(id, account))
+    }
+    call.startBranch(target, page, &turn)
+    guard let leg = call.legs.last, leg.contact?.id == page.id else { return .failure(.noRoom) }
+    return .success((leg, call))
+  }
+
+  private func findTalking(_ id: CallID, _ name: String, _ account: AccountName) -> (Leg, Call)? {
+    guard !name.isEmpty, let call = running.first(where: { $0.id == id }),
+      let leg = call.legs.first(where: {
+        $0.isPage && $0.pageName == name && $0.party == .account(account) && $0.state == .talking
+      })
+    else { return nil }
+    return (leg, call)
+  }
+
+  /// Why an account has nothing to answer or to hang up in a call. Who never was part of it learns nothing of it.
+  private func whyNot(_ id: CallID, _ account: AccountName) -> PageRefusal {
+    if let call = running.first(where: { $0.id == id }) {
+      guard call.legs.contains(where: { $0.party == .account(account) }) else { return .unknown }
+      if case .talking = call.state { return .answeredElsewhere }
+      return .over
+    }
+    let known = finished.last { $0.id == id }
+    return known?.accounts.contains(account.rawValue) == true ? .over : .unknown
+  }
+}
+
+extension Call {
+  /// Rings a page: it is told by an event, and that is all there is to ringing it.
+  func startPage(_ target: CallTarget, _ page: Contact, _ turn: inout Turn) {
+    guard hunt?.plan.isPage != true else { return }
+    let leg = Leg(
+      session: SessionID(.none), party: target.party, unit: target.unit, contact: page,
+      credential: page.credential,
+      media: LegMedia(
+        ports: MediaLeg(id: .none, address: .anyV4, audio: 0, audioRTCP: 0), peerAddress: page.address,
+        originID: turn.random.next() >> 2))
+    leg.exchange = .fixed
+    legs.append(leg)
+    hunt?.fork?.branches.append(leg)
+    let wasTold = hasRung
+    progressed(leg, status: 180, body: nil, &turn)
+    if case .ringing = state, !wasTold { return }
+    board.emit(.joined(record(), account: leg.party.username))
+  }
+
+  /// A page answers with an offer of its own.
+  func answered(
+    byPage leg: Leg, from address: IPAddress?, offer: [UInt8], _ turn: inout Turn
+  ) -> Result<PageAnswer, PageRefusal> {
+    guard leg.isLive, leg.state != .talking, isHunting else { return .failure(.over) }
+    guard let description = SessionDescription(.sdp(offer)) else { return .failure(.notAcceptable) }
+    let near = near
+    let hasPicture = description.firstPlain(.video) != nil && near.media.offered(.video) != nil
+    guard let ports = board.media.open(video: hasPicture, facing: address) else {
+      return .failure(.noRoom)
+    }
+    let silent = leg.media
+    leg.media = LegMedia(
+      ports: ports, peerAddress: address, originID: turn.random.next() >> 2)
+    leg.media.takeOffer(description)
+    guard leg.media.offered(.audio) != nil, let answer = answerBody(for: leg, facing: near),
+      leg.media.settled(.audio) != nil
+    else {
+      _ = board.media.close(ports.id)
+      leg.media = silent
+      return .failure(.notAcceptable)
+    }
+    leg.pageName = turn.random.hex(bytes: 16)
+    board.register(media: ports.id, leg, self)
+    join(leg, &turn)
+    return .success(PageAnswer(leg: leg.pageName, description: answer.bytes))
+  }
+}
