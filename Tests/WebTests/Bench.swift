@@ -18,7 +18,7 @@ final class Bench: WebCarrier {
   static let browser = WebPeer.remote(Endpoint("192.0.2.7:50000")!, isSecure: true)
 
   init(_ routes: [Route], origins: OriginPolicy = OriginPolicy(), limits: WebLimits = WebLimits()) {
-    var router = Router { _, _, _ in nil }
+    var router = Router { _, _, _ in .admitted(.anybody) }
     router.origins = origins
     for route in routes { router.add(route) }
     server = WebServer(carrier: self, router: router, limits: limits)
