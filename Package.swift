@@ -163,7 +163,7 @@ let workshop: [Target] =
   ? []
   : [
     .executableTarget(
-      name: "Benchmark", dependencies: ["Wire", "Crypto", "SIP"], path: "Tests/Benchmark",
+      name: "Benchmark", dependencies: ["Wire", "Crypto", "SIP", "WebSocket"], path: "Tests/Benchmark",
       swiftSettings: house),
     .executableTarget(
       name: "Simulate", dependencies: ["SimulatedBuilding"], path: "Tests/Simulate", swiftSettings: house),
@@ -177,7 +177,7 @@ let fuzzing: [Target] =
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Wire", "SIP", "SDP", "RTP", "HTTP", "JSON", "Directory", "MediaPlane", "API", "Gateway",
+        "Wire", "SIP", "SDP", "RTP", "HTTP", "WebSocket", "JSON", "Directory", "MediaPlane", "API", "Gateway",
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"],
       swiftSettings: house + [.enableExperimentalFeature("Extern")])

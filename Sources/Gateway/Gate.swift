@@ -26,6 +26,8 @@ package final class Gate: Gatekeeper {
   private var known: [IPAddress: Instant] = [:]
   /// A ban was set: to store, to tell.
   package var onBan: ((Bans.Ban) -> Void)?
+  /// An account proved itself on this connection.
+  package var onRecognised: ((SocketID) -> Void)?
   /// A credential proved itself.
   package var onProof: ((_ username: String, _ credential: UInt64) -> Void)?
 
@@ -72,6 +74,14 @@ package final class Gate: Gatekeeper {
     return false
   }
 
+  /// How long a request for a page must wait; nil when it need not.
+  package func wait(forRequestFrom address: IPAddress) -> Interval? {
+    switch admission.admit(.http, from: address, standing: standing(of: address), at: world.now) {
+    case .admitted: nil
+    case .addressOverQuota(let wait), .standingOverQuota(let wait): wait
+    }
+  }
+
   /// Whether nothing from here is even read.
   package func isDeaf(to address: IPAddress) -> Bool {
     bans.isBanned(address, now: world.now) && !book.isStationAddress(address)
@@ -107,6 +117,7 @@ package final class Gate: Gatekeeper {
       }
       if user != username, user != "anonymous" { return foreign(request, flow) }
       know(source, turn.now)
+      if flow.transport.isReliable { onRecognised?(flow.socket) }
       onProof?(username, credential)
       if book.isStation(username) { return .admit(.station(username)) }
       return .admit(.account(username, credential: credential))

@@ -12,6 +12,7 @@ internal import Crypto
 package import Devices
 internal import Directory
 internal import Doors
+internal import HTTP
 package import Journal
 internal import Management
 internal import MediaPlane
@@ -176,6 +177,13 @@ package final class Gateway {
     var router = routes.makeRouter()
     desk.addRoutes(to: &router)
     for route in sip.channelRoutes() { router.add(route) }
+    router.pace = { [weak gate = house.gate] peer in
+      guard case .remote(let endpoint, _) = peer, let wait = gate?.wait(forRequestFrom: endpoint.address)
+      else { return nil }
+      var reply = WebReply.problem(429, "too many requests", next: "wait a little and ask again")
+      reply.fields.append("Retry-After", "\(wait.seconds + 1)")
+      return reply
+    }
     router.origins = originPolicy
     router.whenForeign = { [weak self] origin, _ in self?.noteForeign(origin) }
     web.serve(router)

@@ -99,6 +99,7 @@ final class House {
       }
     }
     gate.onBan = { [weak self] ban in self?.banned(ban) }
+    gate.onRecognised = { [weak streams = gateway.streams] in streams?.recognise($0) }
     gate.onProof = { [weak self] username, credential in self?.proved(username, credential) }
   }
 

@@ -180,6 +180,19 @@ package final class Streams {
     world.setReading(reading, on: id)
   }
 
+  /// Who is at the other end has proved itself since the connection came in: it counts among the known from now
+  /// on, and leaves its place among strangers to others.
+  package func recognise(_ id: ConnectionID) {
+    guard let connection = connections[id], connection.kind == .stranger,
+      let standing = judge?.standing(of: connection.remote.address), standing != .stranger
+    else { return }
+    let kind = ConnectionClass(standing)
+    guard byClass[kind.rawValue] < limits.cap(standing).total else { return }
+    byClass[connection.kind.rawValue] -= 1
+    byClass[kind.rawValue] += 1
+    connection.kind = kind
+  }
+
   /// What is known of an open connection.
   package func facts(of id: ConnectionID) -> ConnectionFacts? { connections[id].map(facts) }
 
@@ -488,7 +501,7 @@ private final class Connection {
   }
 
   let id: SocketID
-  let kind: ConnectionClass
+  var kind: ConnectionClass
   let remote: Endpoint
   let purpose: StreamPurpose
   let isSecure: Bool

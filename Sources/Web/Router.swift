@@ -117,6 +117,8 @@ package struct Router {
   /// Decides whether the sender of a request's head may use a route, and who that is; a refusal is answered before a
   /// byte of the body is taken.
   package var authorise: (HTTPRequest, WebPeer, WebAccess) -> WebVerdict
+  /// Asked before anything else is looked at; what it answers is the answer. The place where requests are paced.
+  package var pace: ((WebPeer) -> WebReply?)?
   /// Which pages may open a WebSocket here.
   package var origins = OriginPolicy()
   /// Told of an Origin that was turned away, so that whoever installs a page elsewhere can find out.
@@ -129,6 +131,7 @@ package struct Router {
   package mutating func add(_ route: Route) { routes.append(route) }
 
   package func find(_ request: HTTPRequest, from peer: WebPeer) -> Outcome {
+    if let reply = pace?(peer) { return .refusal(reply) }
     guard let path = PathPattern.segments(of: request.path) else {
       return .refusal(.problem(400, "the address is malformed"))
     }

@@ -13,6 +13,7 @@ struct Benchmark {
       ("relay", { Relaying.measure(turns: turns) }),
       ("ring", { Ringing.measure() }),
       ("footprint", { Footprint.measure() }),
+      ("websockets", { WebPhone.measure() }),
     ]
     for name in wanted where !all.contains(where: { $0.0 == name }) {
       print("unknown measurement \(name); there are \(all.map(\.0).joined(separator: ", "))")

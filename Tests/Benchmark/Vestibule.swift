@@ -5,6 +5,7 @@ struct Vestibule: ~Copyable {
   let folder: String
   let peer: Peer
   let udp: UInt16
+  let https: UInt16
   let control: String
   /// Seconds from the start of the process to its ready line.
   let readyAfter: Double
@@ -15,7 +16,7 @@ struct Vestibule: ~Copyable {
     write(
       """
       { gateway: { domain: "bench.test" }, sip: { udp: ["127.0.0.1:0"], tcp: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] },
-        http: { plain: ["127.0.0.1:0"], tls: [] }, media: { ports: "20000-27999" },
+        http: { plain: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] }, media: { ports: "20000-27999" },
         control: { socket: "\(folder)/control.sock" } }
       """, to: "\(folder)/vestibule.json5")
     let began = monotonicSeconds()
@@ -27,6 +28,11 @@ struct Vestibule: ~Copyable {
     }
     readyAfter = monotonicSeconds() - began
     var udp: UInt16 = 0
+    var https: UInt16 = 0
+    for word in line.split(separator: " ") where word.hasPrefix("https=") {
+      https = UInt16(word.split(separator: ":").last!) ?? 0
+    }
+    self.https = https
     for word in line.split(separator: " ") where word.hasPrefix("sip=udp:") {
       udp = UInt16(word.split(separator: ",")[0].split(separator: ":").last!) ?? 0
     }

@@ -12,7 +12,9 @@ struct Fuzz {
     ("sdp", MediaHarness.description), ("rtp", MediaHarness.packet), ("rtcp", MediaHarness.control),
     ("telephone-event", MediaHarness.event), ("media-plane", PlaneHarness.run), ("head", HTTPHarness.head),
     ("http-server", HTTPHarness.server), ("http-client", HTTPHarness.client),
-    ("http-values", HTTPHarness.values), ("json", FileHarness.json), ("directory", FileHarness.directory),
+    ("http-values", HTTPHarness.values), ("websocket-server", WebSocketHarness.server),
+    ("websocket-client", WebSocketHarness.client), ("websocket-handshake", WebSocketHarness.handshake),
+    ("json", FileHarness.json), ("directory", FileHarness.directory),
     ("configuration", FileHarness.configuration), ("zone", FileHarness.zone), ("api", FileHarness.api),
   ]
   // Set once before the driver runs, read by its one thread.

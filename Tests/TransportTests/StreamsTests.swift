@@ -93,6 +93,34 @@ private struct Scene {
     #expect(scene.streams.nextDeadline == nil)
   }
 
+  @Test func whoProvedHimselfLeavesHisPlaceToOthers() throws {
+    var limits = StreamLimits()
+    limits.strangers = ConnectionCap(total: 1, perAddress: 1)
+    limits.known = ConnectionCap(total: 1, perAddress: 5)
+    let scene = try Scene(limits: limits)
+    let first = scene.accept(from: source(1))
+    let refused = scene.accept(from: source(2))
+    #expect(scene.streams.facts(of: refused) == nil)
+    // Nothing is given to who is still a stranger.
+    scene.streams.recognise(first)
+    let still = scene.accept(from: source(2))
+    #expect(scene.streams.facts(of: still) == nil)
+    scene.consumer.standings[source(1).address] = .known
+    scene.streams.recognise(first)
+    scene.streams.recognise(first)
+    let next = scene.accept(from: source(2))
+    #expect(scene.streams.facts(of: next) != nil)
+    // The known are bounded too: the next stays where it is.
+    scene.consumer.standings[source(2).address] = .known
+    scene.streams.recognise(next)
+    let third = scene.accept(from: source(3))
+    #expect(scene.streams.facts(of: third) == nil)
+    scene.streams.close(first, flushing: false)
+    scene.streams.recognise(next)
+    let fourth = scene.accept(from: source(3))
+    #expect(scene.streams.facts(of: fourth) != nil)
+  }
+
   @Test func oneAddressHoldsOnlySoMany() throws {
     var limits = StreamLimits()
     limits.strangers = ConnectionCap(total: 3, perAddress: 2)

@@ -17,9 +17,13 @@ final class Bench: WebCarrier {
 
   static let browser = WebPeer.remote(Endpoint("192.0.2.7:50000")!, isSecure: true)
 
-  init(_ routes: [Route], origins: OriginPolicy = OriginPolicy(), limits: WebLimits = WebLimits()) {
+  init(
+    _ routes: [Route], origins: OriginPolicy = OriginPolicy(), limits: WebLimits = WebLimits(),
+    pace: ((WebPeer) -> WebReply?)? = nil
+  ) {
     var router = Router { _, _, _ in .admitted(.anybody) }
     router.origins = origins
+    router.pace = pace
     for route in routes { router.add(route) }
     server = WebServer(carrier: self, router: router, limits: limits)
   }

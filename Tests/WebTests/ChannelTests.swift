@@ -115,6 +115,25 @@ struct ChannelTests {
     #expect(bench.heardText(other).hasPrefix("HTTP/1.1 403 ") || origin == nil)
   }
 
+  @Test func whoAsksTooOftenIsToldToWait() {
+    let owner = Owner()
+    var left = 1
+    let bench = Bench(
+      [sip(owner)],
+      pace: { _ in
+        left -= 1
+        return left >= 0 ? nil : .problem(429, "too many requests")
+      })
+    let first = bench.connect()
+    bench.send(upgrade(), on: first)
+    #expect(bench.heardText(first).hasPrefix("HTTP/1.1 101 "))
+    let second = bench.connect()
+    bench.send(upgrade(), on: second)
+    #expect(bench.heardText(second).hasPrefix("HTTP/1.1 429 "))
+    bench.send(frame("a"), on: first)
+    #expect(owner.heard == ["text a"], "what stands is not paced here")
+  }
+
   @Test func onePathMayHaveBoth() {
     let owner = Owner()
     let get = Route(.get, "/events", access: .open) { _, responder in

@@ -190,6 +190,22 @@ class WebClients(unittest.TestCase):
         self.assertTrue(self.register(client, "web401").startswith("SIP/2.0 200 "))
         self.assertLess(time.monotonic() - began, 0.3)
 
+    def test_an_address_that_asks_without_end_is_told_to_wait(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=5, source_address=("127.0.0.76", 0))
+        self.stack.callback(connection.close)
+        seen = []
+        for _ in range(100):
+            connection.request("GET", "/health")
+            answer = connection.getresponse()
+            answer.read()
+            seen.append(answer.status)
+            if answer.status == 429:
+                self.assertGreaterEqual(int(answer.getheader("Retry-After")), 1)
+                break
+        self.assertEqual(seen[-1], 429)
+        self.assertGreater(len(seen), 50, "a page and its pictures are not too many")
+        self.assertLess(self.request("127.0.0.75"), 0.3)
+
     def test_a_slow_request_is_ended(self):
         slow = socket.create_connection(("127.0.0.1", self.gateway.http_port))
         self.stack.callback(slow.close)

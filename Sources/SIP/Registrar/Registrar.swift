@@ -281,6 +281,12 @@ package struct Registrar: Sendable {
       headers.append((.contact, String(decoding: text, as: UTF8.self)))
     }
     for value in request.values(.path) { headers.append((.path, value)) }
+    // A device that asked for outbound learns that its flow is used (RFC 5626, 6).
+    if request.supports("outbound"),
+      request.contacts.contains(where: { $0.parameters.contains("reg-id") })
+    {
+      headers.append((.require, "outbound"))
+    }
     return Answer(status: 200, headers: headers)
   }
 
