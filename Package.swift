@@ -23,9 +23,13 @@ let house: [SwiftSetting] =
   ]
 
 /// One room: a folder in `Sources` and the rooms it may import.
-func room(_ name: String, _ imports: [String], extra: [SwiftSetting] = []) -> Target {
+/// `embedded`: files that become part of the program.
+func room(
+  _ name: String, _ imports: [String], extra: [SwiftSetting] = [], embedded: [String] = []
+) -> Target {
   .target(
-    name: name, dependencies: imports.map { .init(stringLiteral: $0) }, swiftSettings: house + extra)
+    name: name, dependencies: imports.map { .init(stringLiteral: $0) },
+    resources: embedded.map { .embedInCode($0) }, swiftSettings: house + extra)
 }
 
 /// The tests of one room, in `Tests/<name>Tests`.
@@ -82,7 +86,12 @@ let rooms: [Target] = [
 
   // Floor 4
   room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web", "CQRencode"]),
-  room("Management", ["Wire", "Journal", "JSON", "HTTP", "Directory", "Web", "API"]),
+  room(
+    "Management", ["Wire", "Journal", "Crypto", "JSON", "HTTP", "Directory", "Web", "API"],
+    embedded: [
+      "Page/index.html", "Page/page.css", "Page/page.js", "Page/words.js", "Page/worker.js", "Page/icon.svg",
+      "Page/manifest.json",
+    ]),
 
   // Floor 5
   room(

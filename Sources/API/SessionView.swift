@@ -65,6 +65,29 @@ package struct RingingView: APIValue {
   }
 }
 
+/// Something with the name that people read.
+package struct NamedView: APIValue {
+  package var id: String
+  package var name: String
+
+  package init(id: String, name: String) {
+    self.id = id
+    self.name = name
+  }
+  package init(_ reader: inout ObjectReader) {
+    id = reader.string("id")
+    name = reader.string("name", default: "")
+  }
+  package var json: JSONValue { ["id": .string(id), "name": .string(name)] }
+  package static var example: NamedView { NamedView(id: "entrance", name: "Entrance") }
+}
+
+extension JSONValue {
+  fileprivate static func text(of value: JSONValue) -> String {
+    if case .string(let text) = value { text } else { "" }
+  }
+}
+
 /// The device that asks, and what concerns it now.
 package struct SessionView: APIValue {
   package var account: String
@@ -74,7 +97,9 @@ package struct SessionView: APIValue {
   package var unit: String?
   package var unitName: String?
   package var building: String
-  package var doors: [String]
+  package var doors: [NamedView]
+  /// The stations and accounts that may call this device, by username.
+  package var names: [NamedView]
   /// Do not disturb, of the account and of its unit.
   package var dnd: Bool
   package var unitDND: Bool
@@ -86,7 +111,7 @@ package struct SessionView: APIValue {
 
   package init(
     account: String, kind: String, name: String, unit: String?, unitName: String?, building: String,
-    doors: [String], dnd: Bool, unitDND: Bool, ringing: [RingingView], secure: String?,
+    doors: [NamedView], names: [NamedView], dnd: Bool, unitDND: Bool, ringing: [RingingView], secure: String?,
     hasKnownCertificate: Bool
   ) {
     self.account = account
@@ -96,6 +121,7 @@ package struct SessionView: APIValue {
     self.unitName = unitName
     self.building = building
     self.doors = doors
+    self.names = names
     self.dnd = dnd
     self.unitDND = unitDND
     self.ringing = ringing
@@ -109,7 +135,11 @@ package struct SessionView: APIValue {
     unit = reader.text("unit")
     unitName = reader.text("unitName")
     building = reader.string("building", default: "")
-    doors = reader.strings("doors")
+    doors = reader.values("doors")
+    names = []
+    if case .object(let members) = reader.presentMember("names")?.node.content {
+      names = members.map { NamedView(id: $0.key, name: JSONValue.text(of: $0.value.value)) }
+    }
     dnd = reader.bool("dnd", default: false)
     unitDND = reader.bool("unitDND", default: false)
     ringing = reader.values("ringing")
@@ -120,14 +150,16 @@ package struct SessionView: APIValue {
     [
       "account": .string(account), "kind": .string(kind), "name": .string(name),
       "unit": .string(orNull: unit), "unitName": .string(orNull: unitName), "building": .string(building),
-      "doors": .strings(doors), "dnd": .bool(dnd), "unitDND": .bool(unitDND), "ringing": ringing.json,
+      "doors": doors.json, "names": .object(names.map { JSONField($0.id, .string($0.name)) }),
+      "dnd": .bool(dnd), "unitDND": .bool(unitDND), "ringing": ringing.json,
       "secure": .string(orNull: secure), "hasKnownCertificate": .bool(hasKnownCertificate),
     ]
   }
   package static var example: SessionView {
     SessionView(
       account: "web401", kind: "browser", name: "Martin", unit: "401", unitName: "Martin",
-      building: "Bâtiment A", doors: ["entrance"], dnd: false, unitDND: false, ringing: [.example],
+      building: "Bâtiment A", doors: [.example], names: [.example], dnd: false, unitDND: false,
+      ringing: [.example],
       secure: "https://192.0.2.1:8443/", hasKnownCertificate: true)
   }
 }

@@ -176,6 +176,7 @@ package final class Gateway {
     house.desk = desk
     var router = routes.makeRouter()
     desk.addRoutes(to: &router)
+    ResidentPage.addRoutes(to: &router)
     for route in sip.channelRoutes() { router.add(route) }
     router.pace = { [weak gate = house.gate] peer in
       guard case .remote(let endpoint, _) = peer, let wait = gate?.wait(forRequestFrom: endpoint.address)

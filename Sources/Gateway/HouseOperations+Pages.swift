@@ -18,11 +18,22 @@ extension HouseOperations {
 
   func session(of device: DeviceScope) -> SessionView {
     let unit = device.unit.flatMap { building.unit($0) }
+    var mine: [DoorID] = []
+    for grant in building.grants(of: device.account) where !mine.contains(grant.door) {
+      mine.append(grant.door)
+    }
+    let stations = building.stations.filter { station in station.door.map { mine.contains($0) } ?? false }
     return SessionView(
       account: device.account.rawValue, kind: building.account(device.account)?.kind.rawValue ?? "",
       name: building.displayName(of: .account(device.account)), unit: unit?.number.rawValue,
       unitName: unit?.name, building: building.name.isEmpty ? building.site.name : building.name,
-      doors: building.grants(of: device.account).map(\.door.rawValue),
+      doors: mine.map { door in
+        NamedView(id: door.rawValue, name: stations.first { $0.door == door }?.name ?? door.rawValue)
+      },
+      names: stations.map { NamedView(id: $0.username.rawValue, name: $0.name) }
+        + (unit?.accounts ?? []).map {
+          NamedView(id: $0.username.rawValue, name: building.displayName(of: .account($0.username)))
+        },
       dnd: book.quietAccounts.contains(device.account),
       unitDND: device.unit.map { book.quietUnits.contains($0) } ?? false,
       ringing: house.ringing(for: device),
