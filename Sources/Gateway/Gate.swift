@@ -87,22 +87,25 @@ package final class Gate: Gatekeeper {
     bans.isBanned(address, now: world.now) && !book.isStationAddress(address)
   }
 
+  /// The banned and the scanners are not listened to, whatever they ask.
+  package func hears(_ request: Message, on flow: Flow, _ turn: inout Turn) -> Bool {
+    let source = flow.remote.address
+    let isBanned = bans.isBanned(source, account: request.fromUser ?? "", now: turn.now)
+    if isBanned && !book.isStationAddress(source) || Scanners.sent(request) {
+      silenced += 1
+      return false
+    }
+    return true
+  }
+
   package func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision {
     let source = flow.remote.address
     let user = request.fromUser ?? ""
     let isStation = book.isStationAddress(source)
-    if !isStation, bans.isBanned(source, account: user, now: turn.now) {
-      silenced += 1
-      return .silence
-    }
     let standing = standing(of: source)
     if admission.admit(kind(request.method), from: source, standing: standing, at: turn.now) != .admitted {
       silenced += 1
       return standing == .stranger ? .silence : .refuse(status: 503, headers: [("Retry-After", "5")])
-    }
-    if Gate.scanners.contains(where: { request.hasValue(.userAgent, beginning: $0) }) {
-      silenced += 1
-      return .silence
     }
     if request.method == .invite, !request.has(.authorization),
       let station = book.station(at: source, from: user)
@@ -179,11 +182,6 @@ package final class Gate: Gatekeeper {
   /// Devices that give up at a second challenge they cannot answer, whatever stands in the first. Seen: baresip
   /// 1.0 (Debian 12) ends a registration with "Function not implemented" when SHA-256 follows MD5.
   private static let singleMinded = ["baresip v0.", "baresip v1."]
-
-  /// Tools that only look for open doors; a gateway that answers them is written down and come back to.
-  private static let scanners = [
-    "friendly-scanner", "sipvicious", "sipcli", "vaxsipuseragent", "pplsip",
-  ]
 
   /// From here an account has proved itself, now or before a restart.
   package func know(_ address: IPAddress, _ now: Instant) {

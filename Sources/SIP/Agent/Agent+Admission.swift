@@ -23,6 +23,7 @@ extension Agent {
   }
 
   private func receive(outOfDialog request: Message, key: TransactionKey, on flow: Flow, _ turn: inout Turn) {
+    guard gate.hears(request, on: flow, &turn) else { return }
     if request.method == .invite, isLoop(request) {
       return refuse(request, on: flow, 482, &turn)
     }
@@ -163,6 +164,7 @@ extension Agent {
       let record = servers.read(invite, { ($0.session, $0.machine.isFinal, $0.tag) })
     else {
       counters.strayRequests += 1
+      guard gate.hears(cancel, on: flow, &turn) else { return }
       return respondStateless(cancel, on: flow, status: 481, &turn)
     }
     if let handle = makeServer(cancel, key: key, on: flow, &turn) {

@@ -8,6 +8,7 @@ extension Agent {
     else {
       counters.strayRequests += 1
       report(.mistake(.outsideDialog, flow))
+      guard gate.hears(request, on: flow, &turn) else { return }
       return respondStateless(request, on: flow, status: 481, &turn)
     }
     if let complaint = complaint(about: request) {

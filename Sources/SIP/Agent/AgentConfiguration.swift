@@ -88,7 +88,14 @@ package enum GateDecision: Sendable {
 
 /// Who may say what: asked for every request outside a dialog except ACK and CANCEL. The agent keeps it alive.
 package protocol Gatekeeper: AnyObject {
+  /// Whether a request that belongs to nothing of ours is listened to at all. Asked before every other word about it:
+  /// a refusal tells whoever searches that somebody is there.
+  func hears(_ request: Message, on flow: Flow, _ turn: inout Turn) -> Bool
   /// Whether the Request-URI names this building; if not, 404.
   func serves(_ uri: URI, on flow: Flow) -> Bool
   func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision
+}
+
+extension Gatekeeper {
+  package func hears(_ request: Message, on flow: Flow, _ turn: inout Turn) -> Bool { true }
 }

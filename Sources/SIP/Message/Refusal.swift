@@ -3,7 +3,7 @@ package import Wire
 /// Answers to what could not be parsed: a 400 or its like, made of whatever the message still shows.
 package enum Refusal {
   /// The response to the bytes that `error` was thrown for; nil when there is nothing to answer (a response, an
-  /// ACK) or nothing to answer with (no Via). It is sent back to where the bytes came from.
+  /// ACK), nothing to answer with (no Via), or a scanner asks. It is sent back to where the bytes came from.
   package static func response(
     to bytes: Span<UInt8>, for error: SIPParseError, tag: String, source: Endpoint
   ) -> [UInt8]? {
@@ -41,6 +41,10 @@ package enum Refusal {
           Text.append(tag, to: &answer)
         }
         answer.append(ascii: "\r\n")
+      case .userAgent:
+        var agent: [UInt8] = []
+        Text.appendUnfolded(bytes, field.value, to: &agent)
+        if Scanners.include(String(decoding: agent, as: UTF8.self)) { return nil }
       default: continue
       }
     }

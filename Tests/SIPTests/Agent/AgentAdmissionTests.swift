@@ -125,6 +125,31 @@ import Wire
     #expect(desk.receive(Array(text.utf8)).lines == ["482 INVITE"])
   }
 
+  @Test func whoIsNotHeardGetsNoWordWhateverIsWrong() {
+    let strays = [
+      Self.options(), Station.invite(branch: "z9hG4bKd1"),
+      Station.request("CANCEL", branch: "z9hG4bKd2", cseq: 20, toTag: "nobody"),
+      Station.request("BYE", branch: "z9hG4bKd3", cseq: 21, toTag: "nobody"),
+    ]
+    let desk = Desk()
+    desk.gate.hosts = []
+    desk.gate.isDeaf = true
+    for stray in strays { #expect(desk.receive(stray).isEmpty) }
+    desk.gate.isDeaf = false
+    for stray in strays { #expect(desk.receive(stray).count == 1) }
+  }
+
+  @Test func aScannerIsNotAnsweredEvenWhatCannotBeRead() {
+    // SIPVicious asks to be registered at the contact "None".
+    let broken = Self.options().replacing("Max-Forwards", with: "Contact: None\nMax-Forwards")
+    #expect(Desk().receive(broken).lines == ["400 OPTIONS"])
+    for agent in ["friendly-scanner", "Friendly-Scanner 2", "sipvicious"] {
+      let text = broken.replacing("Max-Forwards", with: "User-Agent: \(agent)\nMax-Forwards")
+      #expect(Desk().receive(text).isEmpty)
+    }
+    #expect(!Scanners.include("Yealink SIP-T33G") && !Scanners.include(""))
+  }
+
   @Test func responsesGoWhereTheViaAndTheSourceSay() {
     let desk = Desk()
     desk.gate.hosts = []

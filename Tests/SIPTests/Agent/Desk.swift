@@ -6,8 +6,10 @@ import Wire
 /// A gate whose answer the test sets.
 final class TestGate: Gatekeeper {
   var decision = GateDecision.admit(.account("alice", credential: 1))
+  var isDeaf = false
   var hosts: Set<String> = ["vestibule.local", "192.0.2.1"]
 
+  func hears(_ request: Message, on flow: Flow, _ turn: inout Turn) -> Bool { !isDeaf }
   func serves(_ uri: URI, on flow: Flow) -> Bool { hosts.contains(uri.host) }
   func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision { decision }
 }
