@@ -172,7 +172,8 @@ let workshop: [Target] =
   ? []
   : [
     .executableTarget(
-      name: "Benchmark", dependencies: ["Wire", "Crypto", "SIP", "WebSocket"], path: "Tests/Benchmark",
+      name: "Benchmark", dependencies: ["Wire", "Crypto", "Codecs", "RTP", "SIP", "WebSocket"],
+      path: "Tests/Benchmark",
       swiftSettings: house),
     .executableTarget(
       name: "Simulate", dependencies: ["SimulatedBuilding"], path: "Tests/Simulate", swiftSettings: house),
@@ -186,7 +187,8 @@ let fuzzing: [Target] =
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Wire", "SIP", "SDP", "RTP", "HTTP", "WebSocket", "JSON", "Directory", "MediaPlane", "API", "Gateway",
+        "Wire", "Codecs", "SIP", "SDP", "RTP", "HTTP", "WebSocket", "JSON", "Directory", "MediaPlane", "API",
+        "Gateway",
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"],
       swiftSettings: house + [.enableExperimentalFeature("Extern")])

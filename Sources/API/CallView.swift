@@ -22,11 +22,19 @@ package struct LegView: APIValue {
   package var jitter: Int
   /// Packets of strangers to this leg's ports: counted and dropped.
   package var foreign: Int
+  /// Milliseconds; nil when the peer never reported.
+  package var roundTrip: Int?
+  /// The mean opinion score in hundredths, 100 to 441 (ITU-T G.107): `mos` in the JSON, divided. Nil when too little was
+  /// heard.
+  package var opinion: Int?
 
   package init(
     account: String, state: String, code: Int? = nil, codec: String? = nil, packetsIn: Int = 0,
-    packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0
+    packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0, roundTrip: Int? = nil,
+    opinion: Int? = nil
   ) {
+    self.roundTrip = roundTrip
+    self.opinion = opinion
     self.account = account
     self.state = state
     self.code = code
@@ -47,18 +55,21 @@ package struct LegView: APIValue {
     lost = reader.integer("lost", default: 0)
     jitter = reader.integer("jitter", default: 0)
     foreign = reader.integer("foreign", default: 0)
+    roundTrip = reader.optionalInteger("roundTrip")
+    opinion = reader.presentMember("mos")?.number(in: 0...5).map { Int($0 * 100 + 0.5) }
   }
   package var json: JSONValue {
     [
       "account": .string(account), "state": .string(state), "code": .integer(orNull: code),
       "codec": .string(orNull: codec), "packetsIn": .integer(packetsIn), "packetsOut": .integer(packetsOut),
       "lost": .integer(lost), "jitter": .integer(jitter), "foreign": .integer(foreign),
+      "roundTrip": .integer(orNull: roundTrip), "mos": opinion.map { .number(Double($0) / 100) } ?? .null,
     ]
   }
   package static var example: LegView {
     LegView(
       account: "panel401", state: "answered", code: 200, codec: "PCMA/8000", packetsIn: 501,
-      packetsOut: 499, lost: 2, jitter: 3)
+      packetsOut: 499, lost: 2, jitter: 3, roundTrip: 12, opinion: 437)
   }
 }
 

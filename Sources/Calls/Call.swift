@@ -329,6 +329,9 @@ final class Call {
     guard let answer = answerBody(for: caller, facing: leg) else {
       return finish(.failed, status: 488, reason: .notAcceptable, &turn)
     }
+    guard board.media.affords(caller.media.stream(.audio), leg.media.stream(.audio)) else {
+      return finish(.failed, status: 503, reason: .codersBusy, &turn)
+    }
     answeredAt = board.dialplan.wall
     answeredBy = leg.party.username
     let isLate = caller.media.remote == nil

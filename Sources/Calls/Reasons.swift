@@ -7,6 +7,8 @@ extension Reason {
   static let missed = Reason(cause: 487, text: "Request terminated")
   /// The answer shared no encoding.
   static let notAcceptable = Reason(cause: 488, text: "Not acceptable here")
+  /// The machine turns as many talks from one encoding into another as it can.
+  static let codersBusy = Reason(cause: 503, text: "Transcoding at its limit")
   static let mediaLost = Reason(.q850, cause: 41, text: "Media lost")
   static let talkedTooLong = Reason(.q850, cause: 16, text: "Longest talk reached")
   static let doorOpened = Reason(.q850, cause: 16, text: "Door opened")

@@ -129,10 +129,17 @@ package struct StreamCounts: Sendable, Hashable {
   package var jitter: Int
   /// From whoever may not speak here, before the answer too: dropped.
   package var foreign: Int
+  /// Milliseconds; nil before the peer reported.
+  package var roundTrip: Int?
+  /// Hundredths of a mean opinion score, 100 to 441; nil when too little was heard.
+  package var opinion: Int?
 
   package init(
-    packetsIn: Int = 0, packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0
+    packetsIn: Int = 0, packetsOut: Int = 0, lost: Int = 0, jitter: Int = 0, foreign: Int = 0,
+    roundTrip: Int? = nil, opinion: Int? = nil
   ) {
+    self.roundTrip = roundTrip
+    self.opinion = opinion
     self.packetsIn = packetsIn
     self.packetsOut = packetsOut
     self.lost = lost
@@ -147,6 +154,9 @@ package protocol Media: AnyObject {
   func open(video: Bool, facing peer: IPAddress?) -> MediaLeg?
   /// Sets or changes where a leg sends and what it takes. A nil stream is off.
   func setStreams(_ leg: MediaLegID, audio: LegStream?, video: LegStream?)
+  /// Whether two streams can be joined beside what runs: turning one encoding into another costs, and the machine has
+  /// so much. A nil stream needs nothing.
+  func affords(_ first: LegStream?, _ second: LegStream?) -> Bool
   /// Joins two legs both ways; either leaves what it was joined to before.
   func bridge(_ first: MediaLegID, _ second: MediaLegID, keys: KeyPassage)
   /// Leaves a leg by itself: it hears nothing and nobody hears it.

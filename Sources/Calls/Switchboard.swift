@@ -39,7 +39,7 @@ package struct CallsConfiguration: Sendable {
   package init(
     domain: String = "vestibule.local", limit: Int = 200, emergencyReserve: Int = 8,
     longestTalk: Interval = .hours(4),
-    earlyMedia: EarlyMedia = .ignored, transcoding: [Format] = [.pcma, .pcmu, .g722]
+    earlyMedia: EarlyMedia = .ignored, transcoding: [Format] = [.pcma, .pcmu, .g722, .opus]
   ) {
     self.domain = domain
     self.limit = limit

@@ -101,7 +101,8 @@ extension LegView {
     self.init(
       account: leg.account, state: leg.state.rawValue, code: leg.code == 0 ? nil : leg.code,
       codec: leg.codec, packetsIn: leg.counts.packetsIn, packetsOut: leg.counts.packetsOut,
-      lost: leg.counts.lost, jitter: leg.counts.jitter, foreign: leg.counts.foreign)
+      lost: leg.counts.lost, jitter: leg.counts.jitter, foreign: leg.counts.foreign,
+      roundTrip: leg.counts.roundTrip, opinion: leg.counts.opinion)
   }
 }
 

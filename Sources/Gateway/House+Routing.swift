@@ -270,7 +270,8 @@ extension CallRow {
         CallRow.Leg(
           account: $0.account, state: $0.state.rawValue, code: $0.code, codec: $0.codec,
           packetsIn: $0.counts.packetsIn, packetsOut: $0.counts.packetsOut, lost: $0.counts.lost,
-          jitter: $0.counts.jitter, foreign: $0.counts.foreign)
+          jitter: $0.counts.jitter, foreign: $0.counts.foreign, roundTrip: $0.counts.roundTrip,
+          opinion: $0.counts.opinion)
       })
   }
 }

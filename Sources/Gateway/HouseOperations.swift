@@ -6,6 +6,7 @@ internal import Doors
 internal import JSON
 internal import Journal
 internal import Management
+internal import MediaPlane
 internal import Provisioning
 internal import SIP
 internal import Store
@@ -122,6 +123,11 @@ final class HouseOperations: Operations {
       Int64(clamping: house.gate.silenced))
     gauges.make("vestibule_login_failures_total", help: "Wrong passwords.").set(
       Int64(clamping: house.gate.failures))
+    gauges.make("vestibule_transcoding_permille", .gauge, help: "Of one core, for turning encodings.").set(
+      Int64(house.plane.transcodingPermille))
+    gauges.make("vestibule_transcoding_refused_total", help: "Calls that would have asked too much of it.")
+      .set(
+        Int64(clamping: house.plane.refusedTranscodings))
     return gauges.families
   }
 
@@ -293,7 +299,7 @@ extension CallView {
         LegView(
           account: $0.account, state: $0.state, code: $0.code == 0 ? nil : $0.code, codec: $0.codec,
           packetsIn: $0.packetsIn, packetsOut: $0.packetsOut, lost: $0.lost, jitter: $0.jitter,
-          foreign: $0.foreign)
+          foreign: $0.foreign, roundTrip: $0.roundTrip, opinion: $0.opinion)
       })
   }
 }

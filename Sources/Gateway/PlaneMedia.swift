@@ -68,6 +68,10 @@ final class PlaneMedia: Media {
       ptime: ptime ?? 20)
   }
 
+  func affords(_ first: LegStream?, _ second: LegStream?) -> Bool {
+    guard let first = first.flatMap(remote), let second = second.flatMap(remote) else { return true }
+    return plane.affords(first, second)
+  }
   func bridge(_ first: MediaLegID, _ second: MediaLegID, keys: KeyPassage) {
     plane.bridge(
       LegID(first.handle), LegID(second.handle),
@@ -91,7 +95,9 @@ final class PlaneMedia: Media {
     return StreamCounts(
       packetsIn: Int(clamping: audio.packetsIn), packetsOut: Int(clamping: audio.packetsOut),
       lost: Int(clamping: audio.lost), jitter: Int(audio.jitter.milliseconds),
-      foreign: Int(clamping: statistics.foreign))
+      foreign: Int(clamping: statistics.foreign),
+      roundTrip: audio.roundTrip.map { Int($0.milliseconds) },
+      opinion: audio.opinion.map { Int($0 * 100 + 0.5) })
   }
 }
 

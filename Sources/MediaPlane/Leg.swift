@@ -209,8 +209,25 @@ package struct StreamStatistics: Hashable, Sendable {
   package var unmapped: UInt64 = 0
   /// Sent by a peer that said it would not send: dropped.
   package var held: UInt64 = 0
+  /// What the jitter buffer did, where sound is transcoded.
+  package var playout: PlayoutStatistics?
+  /// The mean opinion score of the worse direction, 1 to 4.41 (ITU-T G.107); nil before a second of sound came, and for
+  /// codecs that we do not know.
+  package var opinion: Double?
 
   package init() {}
+}
+
+/// What became of the packets of a stream that is transcoded.
+package struct PlayoutStatistics: Hashable, Sendable {
+  /// How long packets wait now.
+  package var target: Interval
+  /// Came after their moment.
+  package var late: UInt64
+  /// Stood in for by sound that was made up, or by the copy in a later packet.
+  package var concealed: UInt64
+  /// Dropped because too many waited.
+  package var dropped: UInt64
 }
 
 package struct LegStatistics: Hashable, Sendable {
@@ -248,11 +265,14 @@ package struct MediaConfiguration: Sendable {
   package var reportInterval: Interval
   /// The canonical name in our reports; nothing that names the building.
   package var canonicalName: String
+  /// Of one core, for transcoding.
+  package var transcodingShare: Double
 
   package init(
     legs: Int = 512, silentAfter: Interval? = .seconds(60), reportInterval: Interval = .seconds(5),
-    canonicalName: String = "vestibule"
+    canonicalName: String = "vestibule", transcodingShare: Double = 0.6
   ) {
+    self.transcodingShare = transcodingShare
     self.legs = legs
     self.silentAfter = silentAfter
     self.reportInterval = reportInterval

@@ -42,6 +42,7 @@ package final class MediaPlane {
   private var lastFeeder: Timeline.Feeder = 1
   var control = ControlWriter()
   var samples = [Int16](repeating: 0, count: Player.frame)
+  var budget: TranscodingBudget
   private enum Library { case closed, asked, standing, missing }
   private var libraries = [Library](repeating: .closed, count: VoiceLibrary.allCases.count)
 
@@ -55,6 +56,7 @@ package final class MediaPlane {
     self.world = world
     self.configuration = configuration
     canonicalName = Array(configuration.canonicalName.utf8)
+    budget = TranscodingBudget(share: configuration.transcodingShare)
     random = world.makeRandom()
     wheel = Wheel(now: world.now)
     legs = Slab(limit: max(1, configuration.legs))
@@ -146,6 +148,10 @@ package final class MediaPlane {
 
   /// How many legs are open.
   package var count: Int { legs.count }
+  /// Bridges that `affords` refused.
+  package var refusedTranscodings: UInt64 { budget.refused }
+  /// The thousandths of a core that transcoding takes now, by what was measured.
+  package var transcodingPermille: Int { Int(transcodingLoad / 1_000_000) }
 
   private func audio(_ id: LegID) -> Stream? { legs[id.handle]?.audio }
 
@@ -388,7 +394,11 @@ package final class MediaPlane {
       libraries[library.rawValue] = .asked
       world.perform(
         on: .general, { library.prepare() },
-        then: { [weak self] stands in self?.libraries[library.rawValue] = stands ? .standing : .missing })
+        then: { [weak self] stands in
+          self?.libraries[library.rawValue] = stands ? .standing : .missing
+          guard stands else { return }
+          for codec in VoiceCodec.allCases where codec.library == library { self?.measure(codec) }
+        })
       return libraries[library.rawValue] == .standing
     }
   }

@@ -43,7 +43,7 @@ extension MediaPlane {
     let source: UInt32
     switch packet {
     case .senderReport(let ssrc, _, _), .receiverReport(let ssrc, _): source = ssrc
-    case .pictureLoss(let sender, _), .fullIntra(let sender, _): source = sender
+    case .pictureLoss(let sender, _), .fullIntra(let sender, _), .lost(let sender, _, _): source = sender
     case .description, .bye, .other: return false
     }
     if let controlSource = stream.controlSource {
@@ -69,12 +69,17 @@ extension MediaPlane {
       for block in blocks { take(block, stream) }
     case .pictureLoss(_, let media): passKeyFrameRequest(stream, about: media, fullIntra: false)
     case .fullIntra(_, let media): passKeyFrameRequest(stream, about: media, fullIntra: true)
-    case .description, .bye, .other: break
+    // A plain leg has negotiated no repetition.
+    case .lost, .description, .bye, .other: break
     }
   }
 
   private func take(_ block: ReportBlock, _ stream: Stream) {
     guard block.ssrc == stream.timeline.ssrc else { return }
+    // Whoever makes this stream's sound repeats as much as is lost.
+    for link in stream.heardFrom?.links ?? [] where link.sink === stream {
+      link.path?.expectLoss(percent: Int(block.fractionLost) * 100 / 256)
+    }
     stream.figures.remoteLost = Int64(block.lost)
     stream.figures.remoteJitter = .nanoseconds(
       Int64(block.jitter) * 1_000_000_000 / Int64(stream.timeline.clockRate))

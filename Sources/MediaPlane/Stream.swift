@@ -121,13 +121,7 @@ final class Stream {
   }
 
   /// The first format of the peer that we can make ourselves.
-  var voice: (format: StreamFormat, codec: VoiceCodec)? {
-    guard let remote else { return nil }
-    for format in remote.formats {
-      if let codec = format.codec.voice, format.isVoice(codec) { return (format, codec) }
-    }
-    return nil
-  }
+  var voice: (format: StreamFormat, codec: VoiceCodec)? { remote?.voice }
 
   /// Where packets go now: to the pinned place, before that to the SDP's.
   func findDestination() {
@@ -219,7 +213,51 @@ final class Stream {
     result.bytesOut = timeline.octets
     result.lost = lostBefore + reception.lost
     result.jitter = reception.jitter
+    // One listener's buffer stands for all: only a page has several.
+    if let path = links.first(where: { $0.path != nil })?.path {
+      let seen = path.figures
+      result.playout = PlayoutStatistics(
+        target: path.target, late: seen.late, concealed: seen.concealed, dropped: seen.dropped)
+    }
+    result.opinion = opinion(result)
     return result
+  }
+
+  /// Judges the sound that comes, and the sound that the peer says it gets: the worse of the two.
+  private func opinion(_ figures: StreamStatistics) -> Double? {
+    guard kind == .audio, figures.packetsIn >= 50, let equipment = voice?.codec.equipment else { return nil }
+    let packet = Interval.milliseconds(Int64(max(10, min(60, voice?.format.ptime ?? 20))))
+    let way = (figures.roundTrip ?? .zero) / 2 + packet
+    func percent(_ lost: Int64, of all: Int64) -> Double {
+      all > 0 ? Double(max(0, lost)) * 100 / Double(max(all, lost)) : 0
+    }
+    // Packets that came too late are lost to whoever listens.
+    let late = Int64(clamping: (figures.playout?.late ?? 0) + (figures.playout?.dropped ?? 0))
+    let came = percent(figures.lost + late, of: Int64(clamping: figures.packetsIn) + figures.lost)
+    // Where we do not buffer, the listener does: some twice the jitter.
+    let wait = figures.playout?.target ?? figures.jitter * 2
+    var rating = TalkQuality.rating(delay: way + wait, loss: came, equipment)
+    if let lost = figures.remoteLost, figures.packetsOut > 0 {
+      let left = percent(lost, of: Int64(clamping: figures.packetsOut))
+      let wait = (figures.remoteJitter ?? .zero) * 2
+      rating = min(rating, TalkQuality.rating(delay: way + wait, loss: left, equipment))
+    }
+    return TalkQuality.opinion(rating: rating)
+  }
+}
+
+extension VoiceCodec {
+  /// For the E-model.
+  var equipment: Equipment { isWide ? .wide : .g711 }
+}
+
+extension RemoteStream {
+  /// The first format of the peer that we can make ourselves.
+  var voice: (format: StreamFormat, codec: VoiceCodec)? {
+    for format in formats {
+      if let codec = format.codec.voice, format.isVoice(codec) { return (format, codec) }
+    }
+    return nil
   }
 }
 
@@ -260,7 +298,7 @@ extension Link {
     for payloadType in 0..<128 {
       guard case .media(let place) = source.meanings[payloadType] else { continue }
       let format = incoming[place]
-      routes[payloadType] = route(format, to: sinkRemote)
+      routes[payloadType] = Route(format, to: sinkRemote)
     }
     // Coders keep what they heard; what changed begins with fresh ones.
     law = nil
@@ -270,29 +308,35 @@ extension Link {
     if !stays { path = nil }
   }
 
-  private func route(_ format: StreamFormat, to remote: RemoteStream) -> Route {
-    if format.codec.mayHideKeys { return .drop }
+}
+
+extension Route {
+  /// What a format becomes on its way to a peer.
+  init(_ format: StreamFormat, to remote: RemoteStream) {
+    self = .drop
+    if format.codec.mayHideKeys { return }
     for exactly in [true, false] {
       for candidate in remote.formats
       where candidate.clockRate == format.clockRate && !candidate.codec.mayHideKeys
         && candidate.codec.matches(format.codec, exactly: exactly)
         && candidate.payloadType != remote.telephoneEvent
       {
-        return .relay(payloadType: candidate.payloadType & 0x7F, clockRate: candidate.clockRate)
+        self = .relay(payloadType: candidate.payloadType & 0x7F, clockRate: candidate.clockRate)
+        return
       }
     }
-    guard let from = format.codec.voice, format.isVoice(from), let to = sink.voice,
+    guard let from = format.codec.voice, format.isVoice(from), let to = remote.voice,
       to.format.payloadType != remote.telephoneEvent
-    else { return .drop }
+    else { return }
     let shape = VoiceShape(
       from: from, fromClock: format.clockRate, to: to.codec, toClock: to.format.clockRate,
-      payloadType: to.format.payloadType & 0x7F, ptime: Link.packetTime(to.format.ptime),
+      payloadType: to.format.payloadType & 0x7F, ptime: Route.packetTime(to.format.ptime),
       settings: to.format.codec.opusSettings)
-    return shape.isLaw ? .law(shape) : .transcode(shape)
+    self = shape.isLaw ? .law(shape) : .transcode(shape)
   }
 
   /// The longest packet that the peer takes and every codec can be: 10, 20, 40 or 60 ms.
-  static func packetTime(_ asked: Int) -> Int {
+  private static func packetTime(_ asked: Int) -> Int {
     for possible in [60, 40, 20] where asked >= possible { return possible }
     return asked >= 10 ? 10 : 20
   }

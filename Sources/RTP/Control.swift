@@ -1,7 +1,7 @@
-// RTCP compounds (RFC 3550 section 6, RFC 4585 picture loss, RFC 5104 full intra request).
+// RTCP compounds (RFC 3550 section 6, RFC 4585 generic NACK and picture loss, RFC 5104 full intra request).
 //
 // Responsible for: walking a compound that a stranger wrote, one packet at a time, and writing ours. Packets that
-// we have no use for (APP, XR, generic NACK) are walked over. Assumes the datagram is whole.
+// we have no use for (APP, XR) are walked over. Assumes the datagram is whole.
 
 internal import Wire
 
@@ -34,6 +34,8 @@ package enum ControlPacket: Hashable, Sendable {
   /// The first chunk's source and its CNAME, where it has one.
   case description(ssrc: UInt32, name: [UInt8])
   case bye([UInt32])
+  /// Packets that did not come, by their numbers, in the order of the list (RFC 4585 section 6.2.1).
+  case lost(sender: UInt32, media: UInt32, [UInt16])
   case pictureLoss(sender: UInt32, media: UInt32)
   case fullIntra(sender: UInt32, media: UInt32)
   /// Something that we walk over.
@@ -86,6 +88,11 @@ package struct ControlReader: Sendable {
       var sources: [UInt32] = []
       for index in 0..<count { sources.append(compound.bigEndian32(at: start + 4 + 4 * index)) }
       return .bye(sources)
+    case 205 where count == 1:
+      guard end - start >= 12 else { throw .length }
+      return .lost(
+        sender: compound.bigEndian32(at: start + 4), media: compound.bigEndian32(at: start + 8),
+        lostNumbers(compound, from: start + 12, to: end))
     case 206 where count == 1 || count == 4:
       guard end - start >= 12 else { throw .length }
       let sender = compound.bigEndian32(at: start + 4)
@@ -110,6 +117,24 @@ package struct ControlReader: Sendable {
           delay: compound.bigEndian32(at: at + 20)))
     }
     return result
+  }
+
+  /// At most so many numbers of one request are read: whoever misses more wants a key frame.
+  package static let lostLimit = 256
+
+  private func lostNumbers(_ compound: Span<UInt8>, from start: Int, to end: Int) -> [UInt16] {
+    var numbers: [UInt16] = []
+    var at = start
+    while at + 4 <= end {
+      let first = compound.bigEndian16(at: at)
+      let mask = compound.bigEndian16(at: at + 2)
+      for step: UInt16 in 0...16 where step == 0 || mask >> (step - 1) & 1 == 1 {
+        guard numbers.count < ControlReader.lostLimit else { return numbers }
+        numbers.append(first &+ step)
+      }
+      at += 4
+    }
+    return numbers
   }
 
   private func name(
@@ -174,6 +199,24 @@ package struct ControlWriter: Sendable {
   package mutating func bye(ssrc: UInt32) {
     head(count: 1, type: 203, words: 1)
     append(ssrc)
+  }
+
+  /// A generic NACK; `numbers` in rising order, packed into as few words as they need.
+  package mutating func lost(sender: UInt32, media: UInt32, _ numbers: [UInt16]) {
+    var words: [UInt32] = []
+    var first: UInt16?
+    for number in numbers {
+      if let first, let word = words.last, number &- first >= 1, number &- first <= 16 {
+        words[words.count - 1] = word | 1 << UInt32(number &- first - 1)
+      } else if number != first {
+        words.append(UInt32(number) << 16)
+        first = number
+      }
+    }
+    head(count: 1, type: 205, words: 2 + words.count)
+    append(sender)
+    append(media)
+    for word in words { append(word) }
   }
 
   package mutating func pictureLoss(sender: UInt32, media: UInt32) {

@@ -111,7 +111,7 @@ package struct JitterBuffer: Sendable {
 
   /// `recovers`: packets may hold copies of those before them.
   package init(clockRate: UInt32, recovers: Bool = false) {
-    self.clockRate = max(1000, clockRate)
+    self.clockRate = max(1000, min(192_000, clockRate))
     self.recovers = recovers
     usualTicks = Int(self.clockRate / 50)
     slots = Array(repeating: Slot(), count: JitterBuffer.capacity)

@@ -35,6 +35,10 @@ package struct Format: Sendable, Equatable {
   package static let pcmu = Format(payloadType: 0, encoding: "PCMU", clockRate: 8000)
   package static let pcma = Format(payloadType: 8, encoding: "PCMA", clockRate: 8000)
   package static let g722 = Format(payloadType: 9, encoding: "G722", clockRate: 8000)
+  /// In one channel towards us, whatever the peer likes to be sent (RFC 7587 section 6.1); the number is the browsers'.
+  package static let opus = Format(
+    payloadType: 111, encoding: "opus", clockRate: 48_000, channels: 2,
+    parameters: "minptime=10;useinbandfec=1;stereo=0;sprop-stereo=0")
   /// Keys 0 to 9, star, pound, A to D, flash.
   package static func telephoneEvent(_ payloadType: UInt8) -> Format {
     Format(payloadType: payloadType, encoding: "telephone-event", clockRate: 8000, parameters: "0-16")

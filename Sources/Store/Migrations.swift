@@ -5,7 +5,7 @@ package struct Migration: Sendable {
   package var script: String
 
   package static let all: [Migration] = [
-    directory, registrations, history, foreignPackets, enrolments,
+    directory, registrations, history, foreignPackets, enrolments, talkQuality,
   ]
 
   /// The directory is one document, because it is read and replaced whole and has one reader already. Beside it
@@ -167,6 +167,14 @@ package struct Migration: Sendable {
         created INTEGER NOT NULL,
         expires INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
+      """)
+
+  /// How good each leg's sound was: the round trip in milliseconds, the mean opinion score in hundredths.
+  private static let talkQuality = Migration(
+    name: "talk quality",
+    script: """
+      ALTER TABLE legs ADD COLUMN round_trip INTEGER;
+      ALTER TABLE legs ADD COLUMN opinion INTEGER;
       """)
 }
 

@@ -138,11 +138,17 @@ package struct CallRow: Hashable, Sendable {
     package var jitter: Int
     /// Packets from whoever may not speak on this leg.
     package var foreign: Int
+    /// Milliseconds; nil when the peer never reported.
+    package var roundTrip: Int?
+    /// Hundredths of a mean opinion score; nil when too little was heard.
+    package var opinion: Int?
 
     package init(
       account: String, state: String, code: Int, codec: String?, packetsIn: Int = 0, packetsOut: Int = 0,
-      lost: Int = 0, jitter: Int = 0, foreign: Int = 0
+      lost: Int = 0, jitter: Int = 0, foreign: Int = 0, roundTrip: Int? = nil, opinion: Int? = nil
     ) {
+      self.roundTrip = roundTrip
+      self.opinion = opinion
       self.account = account
       self.state = state
       self.code = code

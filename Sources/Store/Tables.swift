@@ -232,12 +232,13 @@ extension Connection {
       try run(
         """
         INSERT INTO legs (call, place, account, state, code, codec, packets_in, packets_out, lost, jitter,
-          foreign_packets)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          foreign_packets, round_trip, opinion)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """, .text(row.id), .integer(Int64(place)), .text(leg.account), .text(leg.state),
         .integer(Int64(leg.code)), .text(orNull: leg.codec), .integer(Int64(leg.packetsIn)),
         .integer(Int64(leg.packetsOut)), .integer(Int64(leg.lost)), .integer(Int64(leg.jitter)),
-        .integer(Int64(leg.foreign)))
+        .integer(Int64(leg.foreign)), .integer(orNull: leg.roundTrip.map { Int64($0) }),
+        .integer(orNull: leg.opinion.map { Int64($0) }))
     }
   }
 
@@ -263,14 +264,16 @@ extension Connection {
     for index in calls.indices {
       calls[index].legs = try rows(
         """
-        SELECT account, state, code, codec, packets_in, packets_out, lost, jitter, foreign_packets
+        SELECT account, state, code, codec, packets_in, packets_out, lost, jitter, foreign_packets, round_trip,
+          opinion
         FROM legs WHERE call = ? ORDER BY place
         """, .text(calls[index].id)
       ) { row in
         CallRow.Leg(
           account: row.text(0), state: row.text(1), code: Int(row.integer(2)), codec: row.optionalText(3),
           packetsIn: Int(row.integer(4)), packetsOut: Int(row.integer(5)), lost: Int(row.integer(6)),
-          jitter: Int(row.integer(7)), foreign: Int(row.integer(8)))
+          jitter: Int(row.integer(7)), foreign: Int(row.integer(8)),
+          roundTrip: row.optionalInteger(9).map { Int($0) }, opinion: row.optionalInteger(10).map { Int($0) })
       }
     }
     return calls

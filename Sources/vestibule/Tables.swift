@@ -84,25 +84,35 @@ enum Tables {
 
   static func callRecords(_ calls: [CallView]) -> String {
     Terminal.table(
-      ["CALL", "FROM", "TARGET", "STARTED", "END", "BY", "TALKED"],
+      ["CALL", "FROM", "TARGET", "STARTED", "END", "BY", "TALKED", "MOS"],
       calls.map { call in
         let talked = call.answered.flatMap { from in call.ended.map { seconds($0 - from) } }
         let by = call.legs.first { $0.code == 200 && $0.account != call.from }?.account
+        // A talk is as good as its worse end.
+        let mos = call.legs.compactMap(\.opinion).min().map(score)
         return [
           call.id, call.from, call.target, short(call.started), or(call.end?.rawValue), or(by), or(talked),
+          or(mos),
         ]
       })
   }
 
   static func legs(_ legs: [LegView]) -> String {
     Terminal.table(
-      ["LEG", "STATE", "CODE", "CODEC", "IN", "OUT", "LOST", "JITTER", "FOREIGN"],
+      ["LEG", "STATE", "CODE", "CODEC", "IN", "OUT", "LOST", "JITTER", "FOREIGN", "ROUND TRIP", "MOS"],
       legs.map {
         [
           $0.account, $0.state, $0.code.map { "\($0)" } ?? "-", or($0.codec), "\($0.packetsIn)",
           "\($0.packetsOut)", "\($0.lost)", "\($0.jitter) ms", "\($0.foreign)",
+          $0.roundTrip.map { "\($0) ms" } ?? "-", $0.opinion.map(score) ?? "-",
         ]
       })
+  }
+
+  /// Hundredths as a number with two digits after the point.
+  private static func score(_ hundredths: Int) -> String {
+    let rest = hundredths % 100
+    return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"
   }
 
   static func checks(_ checks: [CheckView]) -> String {

@@ -69,7 +69,8 @@ import Wire
     has(ContactView.example.json, "uri,transport,latency,expires")
     has(DoorView.example.json, "id,state,lastResult,lastAt")
     has(CallView.example.json, "id,from,target,unit,started,answered,ended,end,legs")
-    has(LegView.example.json, "account,state,code,codec,packetsIn,packetsOut,lost,jitter,foreign")
+    has(
+      LegView.example.json, "account,state,code,codec,packetsIn,packetsOut,lost,jitter,foreign,roundTrip,mos")
     has(EventView.example.json, "id,type,at")
     has(RingReport.example.json, "answered,by,legs,audio")
     has(RingReport.Audio.example.json, "sent,received")

@@ -14,6 +14,7 @@ struct Benchmark {
       ("ring", { Ringing.measure() }),
       ("footprint", { Footprint.measure() }),
       ("websockets", { WebPhone.measure() }),
+      ("transcode", { Transcoding.measure(turns: turns) }),
     ]
     for name in wanted where !all.contains(where: { $0.0 == name }) {
       print("unknown measurement \(name); there are \(all.map(\.0).joined(separator: ", "))")

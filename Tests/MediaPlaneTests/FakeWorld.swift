@@ -20,6 +20,8 @@ final class FakeWorld: World {
   /// Workers are slow: what they are given waits in `held`.
   var holdsWork = false
   var held: [() -> Void] = []
+  /// How much time passes while a worker works.
+  var workTakes = Interval.zero
   private(set) var open: [SocketID: Endpoint] = [:]
   private var nextIndex: UInt32 = 7
   private var random = Random(seed: 9)
@@ -67,7 +69,13 @@ final class FakeWorld: World {
   func perform<Result: Sendable>(
     on lane: Lane, _ work: @escaping @Sendable () -> Result, then: @escaping (Result) -> Void
   ) {
-    if holdsWork { held.append { then(work()) } } else { then(work()) }
+    if holdsWork {
+      held.append { then(work()) }
+    } else {
+      let result = work()
+      now = now + workTakes
+      then(result)
+    }
   }
   func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) { then([]) }
   func stop() {}

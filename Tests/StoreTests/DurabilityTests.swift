@@ -13,6 +13,7 @@ import Wire
       ("directory", "ccebdb174b039ece"), ("registrations", "76b8d840a3d7b128"),
       ("history", "b7cb32ff38675965"), ("foreign packets", "3b1223920d767423"),
       ("enrolments", "5ca6b08f86a3cdd3"),
+      ("talk quality", "1cffacf60361e3bd"),
     ]
     #expect(Migration.all.map(\.name) == known.map(\.0))
     #expect(Migration.all.map { ASCII.hex(digest(Array($0.script.utf8))) } == known.map(\.1))
@@ -27,6 +28,7 @@ import Wire
       if count >= 1 { try old.commit([.demo(), .quietUnit("401", true), .setting("realm", "r")]) }
       if count >= 2 { try old.commit([.addCredential(credential), .bind(binding("panel401"))]) }
       if count >= 3 { try old.commit([.audit(audit(after: AuditTail()))]) }
+      // Today's rows of calls fit into today's table only.
       if count == Migration.all.count { try old.commit([.call(call(1))]) }
     }
     let database = try Database(path: workspace.path)

@@ -84,7 +84,8 @@ func call(_ number: Int, legs: Int = 2) -> CallRow {
       CallRow.Leg(
         account: "leg\($0)", state: "answered", code: 200, codec: $0 == 0 ? "PCMA/8000" : nil,
         packetsIn: 3000,
-        packetsOut: 2999, lost: $0, jitter: 4, foreign: 7)
+        packetsOut: 2999, lost: $0, jitter: 4, foreign: 7, roundTrip: $0 == 0 ? nil : 12,
+        opinion: $0 == 0 ? nil : 437)
     })
 }
 

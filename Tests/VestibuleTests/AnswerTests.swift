@@ -61,7 +61,7 @@ import Wire
       #expect(text.split(separator: "\n").count == 2)
       #expect(!text.contains("null") && !text.contains("nil"))
     }
-    #expect(Tables.callRecords([.example]).hasSuffix("answered  panel401  13 s\n"))
+    #expect(Tables.callRecords([.example]).hasSuffix("answered  panel401  13 s    4.37\n"))
     #expect(Tables.status(.example).contains("disk         20000 MB free of 32000 MB\n"))
     #expect(
       Tables.event(EventView.example.json.text())

@@ -25,7 +25,8 @@ class Baresip:
     def __init__(self, gateway, account, secret, address, transport="udp", codecs="PCMA,PCMU", frequency=440,
                  video=False):
         # baresip offers every codec it has loaded, whatever the account says.
-        modules = "\n".join(f"module {name}.so" for name in (["g722"] if codecs == "G722" else ["g711"]))
+        loaded = {"G722": ["g722"], "opus": ["opus"]}.get(codecs, ["g711"])
+        modules = "\n".join(f"module {name}.so" for name in loaded)
         if video:
             modules += "\nmodule avcodec.so\nmodule fakevideo.so\nmodule snapshot.so\nvideo_source fakevideo,none\n" \
                        "video_display fakevideo,none\nvideo_size 320x240\nvideo_fps 15\nvideo_bitrate 200000"
@@ -250,6 +251,20 @@ class Phones(unittest.TestCase):
         self.check_recording(phone, 700)
         legs = {leg["account"]: leg for leg in self.gateway.last_record()["legs"]}
         self.assertEqual(legs["panel401"]["codec"].upper(), "G722")
+
+    def test_baresip_with_opus_only_is_transcoded(self):
+        phone = self.baresip("panel401", HOST, codecs="opus")
+        call, voice = self.ring("panel401", codecs="8", talk=4000)
+        self.rings(phone)
+        phone.command("accept")
+        self.talk(phone, call, voice, 440)
+        call.finish()
+        self.check_recording(phone, 700)
+        legs = {leg["account"]: leg for leg in self.gateway.last_record()["legs"]}
+        self.assertEqual(legs["panel401"]["codec"].lower(), "opus")
+        # Loopback loses nothing and takes no time.
+        self.assertGreater(legs["panel401"]["mos"], 4.0)
+        self.assertGreater(legs["intercom-main"]["mos"], 4.0)
 
     def test_baresip_with_mu_law_only_is_transcoded(self):
         phone = self.baresip("kitchen401", HOST, codecs="PCMU", transport="tcp")

@@ -146,6 +146,9 @@ final class CountedMedia: Media {
     open[leg]?.audio = audio
     open[leg]?.video = video
   }
+  /// False when the coders are all busy.
+  var affordsMore = true
+  func affords(_ first: LegStream?, _ second: LegStream?) -> Bool { affordsMore }
   func bridge(_ first: MediaLegID, _ second: MediaLegID, keys: KeyPassage) {
     precondition(open[first] != nil && open[second] != nil, "a bridge with a closed end")
     unbridge(first)

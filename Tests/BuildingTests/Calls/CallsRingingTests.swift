@@ -117,7 +117,7 @@ import Wire
     #expect(bench.written(to: "panel401")?.media.count == 2)
     bench.refuses("panel401", status)
     #expect(bench.taken() == ["invite panel401", "invite panel401"])
-    #expect(bench.written(to: "panel401")?.media.map { $0.formats } == [["8", "0", "9", "101"]])
+    #expect(bench.written(to: "panel401")?.media.map { $0.formats } == [["8", "0", "9", "111", "101"]])
     bench.refuses("panel401", status)
     #expect(bench.taken() == ["refuse intercom-main 488"])
     #expect(bench.media.open.isEmpty)

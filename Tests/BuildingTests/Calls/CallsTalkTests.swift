@@ -523,3 +523,35 @@ import Wire
     #expect(bench.media.open.isEmpty)
   }
 }
+
+@Suite struct CallsTranscodingTests {
+  static let opus =
+    "v=0\r\no=100 1 1 IN IP4 192.0.2.50\r\ns=-\r\nc=IN IP4 192.0.2.50\r\nt=0 0\r\n"
+    + "m=audio 5004 RTP/AVP 111 101\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"
+    + "a=rtpmap:101 telephone-event/8000\r\n"
+
+  private func answeredInOpus(affords: Bool) -> CallsBench {
+    let bench = CallsBench()
+    bench.media.affordsMore = affords
+    bench.plan([["panel401"]])
+    bench.invite()
+    bench.refuses("panel401", 488)
+    _ = bench.taken()
+    bench.answers("panel401", sdp: Self.opus)
+    return bench
+  }
+
+  @Test func aPhoneThatSpeaksOnlyOpusTalksWithAStation() {
+    let bench = answeredInOpus(affords: true)
+    #expect(bench.written(to: "intercom-main")?.media[0].formats == ["8", "101"])
+    let codecs = bench.media.open.values.compactMap { $0.audio?.peer.media?.audioCodec }
+    #expect(codecs.contains(.opus) && codecs.contains(.pcma))
+  }
+
+  @Test func aCallThatTheMachineCannotCarryGets503() {
+    let bench = answeredInOpus(affords: false)
+    #expect(bench.taken() == ["refuse intercom-main 503", "hangUp panel401 SIP 503"])
+    #expect(bench.records.map(\.end) == [.failed])
+    #expect(bench.media.open.isEmpty)
+  }
+}
