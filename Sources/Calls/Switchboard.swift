@@ -326,11 +326,13 @@ package final class Switchboard {
   /// The calls that run, oldest first.
   package var live: [CallRecord] { running.map { $0.record() } }
   package var count: Int { running.count }
-  /// The most devices that have one call, the caller not counted and pages left out.
+  /// The most devices that have one call beside the one they talk to; pages are left out.
   package var mostTalking: Int {
     var most = 0
     for call in running where call.hunt?.plan.isPage != true {
-      most = max(most, call.legs.count { $0 !== call.caller && $0.state == .talking })
+      var talking = -1
+      for leg in call.legs where leg.state == .talking { talking += 1 }
+      most = max(most, talking)
     }
     return most
   }

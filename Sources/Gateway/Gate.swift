@@ -110,7 +110,7 @@ package final class Gate: Gatekeeper {
     if request.method == .invite, !request.has(.authorization),
       let station = book.station(at: source, from: user)
     {
-      return .admit(.station(station))
+      return .admit(.station(station, credential: nil))
     }
     switch authenticator.judge(request, from: source, accounts: book, now: turn.now) {
     case .authentic(let username, let credential):
@@ -122,7 +122,7 @@ package final class Gate: Gatekeeper {
       know(source, turn.now)
       if flow.transport.isReliable { onRecognised?(flow.socket) }
       onProof?(username, credential)
-      if book.isStation(username) { return .admit(.station(username)) }
+      if book.isStation(username) { return .admit(.station(username, credential: credential)) }
       return .admit(.account(username, credential: credential))
     case .unproven(let isStale):
       return challenge(request, flow, isStale: isStale, turn.now)

@@ -20,7 +20,7 @@ package struct GatewayCensus: Sendable, Hashable {
   package var pings = 0
   /// Operators who wait for a door.
   package var openings = 0
-  /// The most devices that have one call, the caller not counted and pages left out: never more than one.
+  /// The most devices that have one call beside the one they talk to, pages left out: never more than one.
   package var mostTalking = 0
 
   package init() {}

@@ -22,7 +22,7 @@ extension House {
     let credential: UInt64
     switch identity {
     case .account(let name, let proof): (username, credential) = (name, proof)
-    case .station(let name): (username, credential) = (name, 0)
+    case .station(let name, let proof): (username, credential) = (name, proof ?? 0)
     }
     guard let account = book.account(named: username) else {
       return agent.reply(transaction, status: 403, &turn)

@@ -61,7 +61,9 @@ extension House {
     case .account(let name, let proof):
       caller = .account(AccountName(name))
       credential = proof
-    case .station(let name): caller = .station(StationName(name))
+    case .station(let name, let proof):
+      caller = .station(StationName(name))
+      credential = proof
     }
     return Invitation(
       caller: caller, credential: credential, dialled: message.requestURI?.decodedUser ?? "",

@@ -46,7 +46,7 @@ private final class EchoingGateway: Resident, Gatekeeper {
     let isTwice = if case .challengeTwice = manner { true } else { false }
     if let credential = request.value(named: "Authorization"), !isTwice {
       credentials.append(credential)
-      return .admit(.station("intercom-main"))
+      return .admit(.station("intercom-main", credential: nil))
     }
     challenges += 1
     let value = "Digest realm=\"gate.test\", nonce=\"n\(challenges)\", qop=\"auth\", algorithm="

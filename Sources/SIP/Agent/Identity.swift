@@ -2,6 +2,6 @@
 package enum Identity: Sendable, Equatable {
   /// Proved by digest with this credential.
   case account(String, credential: UInt64)
-  /// A door station, by its provisioned address or by digest.
-  case station(String)
+  /// A door station: proved by digest with this credential, or, without one, by its provisioned address.
+  case station(String, credential: UInt64?)
 }

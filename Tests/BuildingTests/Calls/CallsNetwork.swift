@@ -9,7 +9,7 @@ final class OpenGate: Gatekeeper {
   func serves(_ uri: URI, on flow: Flow) -> Bool { true }
   func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision {
     let user = request.from.uri.user ?? ""
-    return .admit(user.hasPrefix("intercom") ? .station(user) : .account(user, credential: 1))
+    return .admit(user.hasPrefix("intercom") ? .station(user, credential: nil) : .account(user, credential: 1))
   }
 }
 
@@ -171,7 +171,9 @@ final class CallsNetwork {
       case .account(let name, let number):
         caller = .account(AccountName(name))
         credential = number
-      case .station(let name): caller = .station(StationName(name))
+      case .station(let name, let number):
+        caller = .station(StationName(name))
+        credential = number
       }
       let body = message.contentType.map { Body(contentType: $0, bytes: message.body) }
       calls.invited(
