@@ -152,14 +152,14 @@ package final class SimulatedDisk {
     case .bytes(let bytes, let at):
       if bytes.isEmpty { return }
       if contents.count < at + bytes.count {
-        contents += repeatElement(0, count: at + bytes.count - contents.count)
+        contents += Array(repeating: 0, count: at + bytes.count - contents.count)
       }
       unsafe contents.withUnsafeMutableBytes { unsafe $0[at..<at + bytes.count].copyBytes(from: bytes) }
     case .length(let length):
       if length < contents.count {
         contents.removeLast(contents.count - length)
       } else {
-        contents += repeatElement(0, count: length - contents.count)
+        contents += Array(repeating: 0, count: length - contents.count)
       }
     }
   }

@@ -256,6 +256,9 @@ package final class SimulatedHost {
     return (world, resident)
   }
 
+  /// Whether anything runs here that other machines can reach.
+  var isUp: Bool { !datagrams.isEmpty || !listeners.isEmpty }
+
   func owns(_ address: IPAddress) -> Bool { address.isLoopback || addresses.contains(address) }
 
   /// Our address for packets to `remote`.

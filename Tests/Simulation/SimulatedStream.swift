@@ -18,6 +18,8 @@ final class SimulatedStream {
   var owesDrained = false
   /// Nothing that is sent arrives before what was sent earlier.
   private var lastArrival = Instant(nanoseconds: 0)
+  /// The oldest piece under way met a cut and is tried again then; those behind it wait.
+  private var stalledUntil = Instant(nanoseconds: 0)
   private var isReading = true
   /// Came while nobody read.
   private var held: [UInt8] = []
@@ -39,7 +41,10 @@ final class SimulatedStream {
   func flush() {
     let bytes = queue
     queue = []
-    if !bytes.isEmpty, let far {
+    if !bytes.isEmpty, isOpen, far == nil {
+      // Whom we talked to died with everything it knew.
+      schedule(world.now + .milliseconds(1)) { $0.meetNobody() }
+    } else if !bytes.isEmpty, let far {
       let link = world.network.weather(from: world.host, to: far.world.host)
       var position = 0
       while position < bytes.count {
@@ -71,16 +76,34 @@ final class SimulatedStream {
 
   private func arrive(_ piece: [UInt8], at time: Instant, sent: Instant) {
     schedule(time) { stream in
-      guard let far = stream.far, !far.isClosed else { return }
+      guard let far = stream.far, !far.isClosed else { return stream.meetNobody() }
       let network = stream.world.network
+      // Behind something that had to be sent again, everything waits.
+      if network.now < stream.stalledUntil {
+        return stream.arrive(piece, at: stream.stalledUntil, sent: sent)
+      }
       if network.isCut(from: stream.world.host, to: far.world.host) {
         // The sender's kernel tries again until it gives up.
         if network.now - sent > .seconds(120) { return stream.end(.timedOut) }
-        let again = max(network.now + .seconds(1), stream.lastArrival)
-        stream.lastArrival = again
+        let again = network.now + .seconds(1)
+        stream.stalledUntil = again
+        stream.lastArrival = max(again, stream.lastArrival)
         return stream.arrive(piece, at: again, sent: sent)
       }
       far.take(piece)
+    }
+  }
+
+  /// What we sent came to a machine that knows nothing of this connection, as after a loss of power: it resets.
+  private func meetNobody() {
+    let network = world.network
+    guard !isClosed, let target = network.host(owning: remote.address, from: world.host), target.isUp,
+      !network.isCut(from: world.host, to: target)
+    else { return }
+    let link = network.weather(from: target, to: world.host)
+    schedule(network.now + link.delay) { stream in
+      guard !network.isCut(from: target, to: stream.world.host) else { return }
+      stream.end(.reset)
     }
   }
 
@@ -161,6 +184,9 @@ final class SimulatedStream {
     schedule(time) { stream in
       guard let far = stream.far, !far.isClosed else { return }
       let network = stream.world.network
+      if network.now < stream.stalledUntil {
+        return stream.farewell(failure, at: stream.stalledUntil, tries: tries)
+      }
       // Over a cut path nobody hears of it; kernels give up in the end.
       if network.isCut(from: stream.world.host, to: far.world.host) {
         guard tries < 120 else { return }

@@ -265,25 +265,36 @@ package final class SimulatedWorld: World {
       fail(stream, .unreachable, after: .seconds(3))
       return socket
     }
+    knock(stream, at: target, tries: 1)
+    return socket
+  }
+
+  /// How often the first packet of a connection is sent: after 1, 3, 7, … 63 s again, and 64 s later it is given up,
+  /// as a kernel does.
+  private static let mostKnocks = 7
+
+  private func knock(_ stream: SimulatedStream, at target: SimulatedHost, tries: Int) {
     let link = network.weather(from: host, to: target)
-    guard !network.isCut(from: host, to: target) else {
-      fail(stream, .timedOut, after: .seconds(130))
-      return socket
-    }
     let there = now + link.delay + drawn(link.jitter)
     network.schedule(there, world: -1) { [weak self] in
       guard let self, self.isAlive, !stream.isClosed else { return }
-      let back = self.network.weather(from: target, to: self.host)
-      let isCut = self.network.isCut(from: target, to: self.host)
-      let again = there + back.delay + self.drawn(back.jitter)
-      guard let place = target.find(remote, in: target.listeners), !isCut else {
-        let failure: NetworkFailure = isCut ? .timedOut : .refused
-        self.fail(stream, failure, after: again - there)
+      if self.network.isCut(from: self.host, to: target) || self.network.isCut(from: target, to: self.host) {
+        guard tries < SimulatedWorld.mostKnocks else {
+          return self.fail(stream, .timedOut, after: .seconds(64))
+        }
+        self.network.schedule(there + .seconds(1 << Int64(tries - 1)), world: -1) { [weak self] in
+          guard let self, self.isAlive, !stream.isClosed else { return }
+          self.knock(stream, at: target, tries: tries + 1)
+        }
         return
       }
-      self.join(stream, to: place.world, place.socket, peer: nil, local: remote, answered: again)
+      let back = self.network.weather(from: target, to: self.host)
+      let again = there + back.delay + self.drawn(back.jitter)
+      guard let place = target.find(stream.remote, in: target.listeners) else {
+        return self.fail(stream, .refused, after: again - there)
+      }
+      self.join(stream, to: place.world, place.socket, peer: nil, local: stream.remote, answered: again)
     }
-    return socket
   }
 
   /// Connects to a path of this host, as `peer`: what the command line does.

@@ -1,4 +1,4 @@
-import Wire
+package import Wire
 
 /// What happened, in one number: equal for two runs of one seed, or something is not deterministic.
 package struct Trace: Sendable {
@@ -9,7 +9,7 @@ package struct Trace: Sendable {
   /// Kept when `keepsLines`: one line per event, the newest last, at most `limit`.
   package private(set) var lines: [String] = []
   package var keepsLines = false
-  private static let limit = 20_000
+  private static let limit = 400_000
 
   package mutating func note(_ value: UInt64) {
     hash = (hash ^ value) &* 0x9E37_79B9_7F4A_7C15
@@ -18,15 +18,19 @@ package struct Trace: Sendable {
 
   mutating func note(_ bytes: [UInt8]) {
     note(UInt64(bytes.count))
-    var word: UInt64 = 0
-    for (index, byte) in bytes.enumerated() {
-      word = word << 8 | UInt64(byte)
-      if index & 7 == 7 {
-        note(word)
-        word = 0
+    unsafe bytes.withUnsafeBytes { raw in
+      var place = 0
+      while place + 8 <= raw.count {
+        note(unsafe raw.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+        place += 8
       }
+      var last: UInt64 = 0
+      while place < raw.count {
+        last = last << 8 | UInt64(unsafe raw[place])
+        place += 1
+      }
+      note(last)
     }
-    note(word)
   }
 
   mutating func event(
@@ -39,6 +43,12 @@ package struct Trace: Sendable {
     guard keepsLines else { return }
     if lines.count == Trace.limit { lines.removeFirst(Trace.limit / 2) }
     lines.append("\(time.nanoseconds / 1000) us  #\(world) \(kind) \(detail())")
+  }
+
+  /// A line for people, which changes nothing.
+  package mutating func say(_ text: @autoclosure () -> String, at time: Instant) {
+    guard keepsLines, lines.count < Trace.limit else { return }
+    lines.append("\(time.nanoseconds / 1000) us  \(text())")
   }
 
   /// Anything a test wants compared between runs.
