@@ -163,7 +163,7 @@ let simulation: [Target] = [
     dependencies: [
       "Wire", "Journal", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "Gateway",
       "Simulation",
-    ], path: "Tests/Simulation/Building", swiftSettings: house),
+    ], path: "Tests/Simulation/Building", exclude: ["README.md"], swiftSettings: house),
 ]
 
 /// Programs that only the tests and the benchmarks want: present when `VESTIBULE_PROGRAMS` is set.

@@ -52,6 +52,8 @@ final class Gatehouse {
     return SimulatedDisk(name: "building-\(number)", seed: seed, image: image)
   }
 
+  /// Whether a door stands open because of us.
+  var isPulsing: Bool { isUp && chip.anyActive }
   var isUp: Bool { world?.isAlive == true && readySince != nil }
 
   func start() {
@@ -109,7 +111,7 @@ final class Gatehouse {
 
   func inspectDisk() {
     let image = disk.writtenImage
-    for name in image.keys.sorted() { ledger.inspect(image[name]!, in: "the disk, \(name)") }
+    for name in image.keys.sorted() { ledger.inspect(file: image[name]!, in: "the disk, \(name)") }
   }
 
   // MARK: What is on the disk
@@ -119,8 +121,7 @@ final class Gatehouse {
     var directory: String?
     var credentials: [String: Int] = [:]
     var quiet: Set<String> = []
-    var bans = 0
-    var audits = 0
+    var bans: Set<String> = []
     var calls: Set<String> = []
     var enrolments: [String: Int] = [:]
     var fault: String?
@@ -135,9 +136,8 @@ final class Gatehouse {
       kept.directory = state.directory?.site.name
       for row in state.credentials { kept.credentials[row.username, default: 0] += 1 }
       kept.quiet = Set(state.quietAccounts.map(\.rawValue) + state.quietUnits.map(\.rawValue))
-      kept.bans = state.bans.count
+      kept.bans = Set(state.bans.map { "\($0.address)" })
       let rows = try database.audit(from: 1, limit: 100_000)
-      kept.audits = rows.count
       for row in rows where row.action == "credential.add" { kept.enrolments[row.subject, default: 0] += 1 }
       if let broken = try database.brokenAuditRow(hash: { Digest.sha256($0) }) {
         kept.fault = "the audit's chain breaks at \(broken)"
@@ -150,24 +150,29 @@ final class Gatehouse {
 
   /// Calls whose end was logged, with when.
   var endedCalls: [(id: String, at: Instant)] { sink.endedCalls }
-  var storeFailed: Bool { sink.storeFailed }
+  /// Addresses that were banned, with when.
+  var bans: [(address: String, at: Instant)] { sink.bans }
 
   /// Reads every record for secrets and keeps what the checks want.
   private final class Inspector: LogSink {
     let ledger: Ledger
     var endedCalls: [(id: String, at: Instant)] = []
-    var storeFailed = false
+    var bans: [(address: String, at: Instant)] = []
     init(_ ledger: Ledger) { self.ledger = ledger }
+
+    private func inspect(_ text: String, _ event: String) {
+      if text.utf8.count >= 32 { ledger.inspect(early: Array(text.utf8), in: "the log, \(event)") }
+    }
 
     func write(_ record: borrowing Record, at wall: WallTime) {
       let event = record.event
-      ledger.inspect(record.message.utf8, in: "the log, \(event)")
+      inspect(record.message, event)
       for field in record.fields {
         let text = field.value.description
-        ledger.inspect(text.utf8, in: "the log, \(event)")
+        inspect(text, event)
         if event == "call.ended", field.name == "call" { endedCalls.append((text, ledger.now)) }
+        if event == "ban.set", field.name == "address" { bans.append((text, ledger.now)) }
       }
-      if event.hasPrefix("store.") { storeFailed = event != "store.works" }
       if record.level <= .error { ledger.count("log \(event)") }
     }
   }

@@ -13,12 +13,15 @@ final class Operator: SimulatedPeer {
   private struct Command {
     var request: [UInt8]
     var answer: [UInt8] = []
+    /// An event stream: it has no end, and every byte is looked at as it comes.
+    var isEndless = false
     var then: (Answer?) -> Void
   }
 
   private let world: SimulatedWorld
   private let ledger: Ledger
   private let path: String
+  private var isFollowing = false
   private var commands: [SocketID: Command] = [:]
   var dice: Random
 
@@ -43,6 +46,17 @@ final class Operator: SimulatedPeer {
     }
   }
 
+  /// Follows the event stream until it breaks.
+  func follow() {
+    let me = LocalPeer(processID: 7, userID: 0, user: "root", isPermitted: true)
+    guard !isFollowing, let stream = try? world.connect(path: path, as: me) else { return }
+    isFollowing = true
+    let head = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    commands[stream] = Command(request: Array(head.utf8), isEndless: true) { [weak self] _ in
+      self?.isFollowing = false
+    }
+  }
+
   func connected(_ stream: SocketID) {
     guard let command = commands[stream] else { return }
     _ = world.write(command.request.span, on: stream)
@@ -50,6 +64,14 @@ final class Operator: SimulatedPeer {
 
   func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {
     for index in bytes.indices { commands[stream]?.answer.append(bytes[index]) }
+    if commands[stream]?.isEndless == true {
+      let text = commands[stream]!.answer
+      ledger.count("events read")
+      ledger.inspect(early: text, in: "the event stream")
+      // A secret may come in two pieces.
+      commands[stream]!.answer = Array(text.suffix(64))
+      return
+    }
     guard let answer = commands[stream]?.answer, let end = SIPText.headEnd(answer),
       let head = SIPText(answer)
     else { return }

@@ -1,7 +1,7 @@
 import Simulation
 import Wire
 
-// What a phone does in calls.
+// How a phone calls and is called.
 
 extension Phone {
   // MARK: Calling
@@ -14,7 +14,7 @@ extension Phone {
   }
 
   func call(_ target: String) {
-    guard let way = gatewayWay, !profile.registers || isRegistered else { return }
+    guard let way = gatewayWay, !profile.registers || (isRegistered && !isRefused) else { return }
     let uri = "sip:\(target)@\(Building.domain)"
     let ours =
       "\"\(profile.username)\" <sip:\(profile.username)@\(Building.domain)>;tag=" + dice.hex(bytes: 4)
@@ -22,8 +22,9 @@ extension Phone {
       callID: dice.hex(bytes: 8), isCaller: true, ours: ours, theirs: "<\(uri)>", target: uri, way: way,
       cseq: 0, invite: SIPText(start: ""), peer: target, &dice)
     guard add(talk) else { return }
-    ledger.dialled(profile.username, target)
+    talk.dial = ledger.dialled(profile.username, target)
     ledger.count("dialled")
+    if Phone.quietCodes.contains(target) { ledger.promises.quieting(profile.username, dialled: true) }
     sendInvite(talk, authorization: nil)
     // Some give up while it rings; all do in the end.
     let patience = chance(15) ? drawn(300, 6000) : drawn(20_000, 70_000)
@@ -32,6 +33,8 @@ extension Phone {
       phone.takeBack(talk)
     }
   }
+
+  static let quietCodes = ["*78", "*79"]
 
   private func sendInvite(_ talk: Talk, authorization: String?) {
     talk.cseq += 1
@@ -48,10 +51,14 @@ extension Phone {
   }
 
   private func calledBack(_ talk: Talk, _ answer: SIPText?, isFirst: Bool) {
-    guard let answer else { return end(talk) }
+    guard let answer else {
+      learn(talk, isQuieted: false)
+      return end(talk)
+    }
     switch answer.status {
     case ..<200: break
     case ..<300:
+      learn(talk, isQuieted: true)
       guard talk.state != .over else { return }
       talk.theirs = answer["to"]
       talk.target = SIPText.uri(of: answer["contact"])
@@ -66,11 +73,21 @@ extension Phone {
       }
     case 401 where isFirst && secret != nil && talk.state == .calling:
       let proof = prove(answer.all("www-authenticate"), "INVITE", talk.target)
+      talk.proved = secret
       sendInvite(talk, authorization: proof)
     default:
       ledger.count("refused \(answer.status)")
+      if answer.status == 401, !isFirst { beRefused(answer, talk.proved) }
+      learn(talk, isQuieted: false)
       end(talk)
     }
+  }
+
+  /// What came of `*78` or `*79`.
+  private func learn(_ talk: Talk, isQuieted: Bool) {
+    guard Phone.quietCodes.contains(talk.peer) else { return }
+    if isQuieted { ledger.count("dialled quiet") }
+    ledger.promises.quieted(profile.username, isQuieted ? talk.peer == "*78" : nil, dialled: true)
   }
 
   private func takeBack(_ talk: Talk) {
@@ -125,13 +142,22 @@ extension Phone {
       _ = answer(message, way, talk == nil ? 481 : 200, tag: talk?.ourTag ?? "none")
       if let talk { end(talk) }
     case "INFO":
-      if profile.isStation {
-        ledger.breach("a key reached a station", "INFO to \(profile.username)")
-      }
+      if profile.isStation { keyed(message, in: talk) }
       _ = answer(message, way, talk == nil ? 481 : 200, tag: talk?.ourTag ?? "none")
     case "OPTIONS", "UPDATE", "NOTIFY": _ = answer(message, way, 200, tag: talk?.ourTag ?? "none")
     default: _ = answer(message, way, 405, tag: "none")
     }
+  }
+
+  /// The yard's station opens by a key that only the gateway may send; nobody else gets any.
+  private func keyed(_ message: SIPText, in talk: Talk?) {
+    guard let door = Building.doorOf[profile.username], door == "yard",
+      message.body.starts(with: Array("Signal=\(Building.yardKey)\r".utf8))
+    else { return ledger.breach("a key reached a station", "INFO to \(profile.username)") }
+    // After a restart it knows of no call, and opens for none.
+    guard talk != nil, seen.insert(message.branch).inserted else { return }
+    ledger.count("opened by key")
+    ledger.opened(door)
   }
 
   /// Refused: the answer is kept for a while, then the talk is forgotten. The ACK needs no deed.
@@ -156,6 +182,11 @@ extension Phone {
     let plan = SoundPlan(message.body)
     talk.far = plan.endpoint
     talk.takesKeys = plan.takesKeys
+    if plan.direction != "sendrecv" { talk.isMuted = true }
+    if message["call-info"].hasSuffix(";answer-after=0") {
+      ledger.count("paged")
+      return pickUp(talk)
+    }
     let mood = isEager ? 0 : dice.below(100)
     switch mood {
     case ..<55:
@@ -189,7 +220,8 @@ extension Phone {
   private func pickUp(_ talk: Talk) {
     talk.state = .answering
     ledger.count("picked up")
-    let body = SoundPlan.written(address, talk.port, version: talk.version, direction: "sendrecv")
+    let body = SoundPlan.written(
+      address, talk.port, version: talk.version, direction: SoundPlan(talk.invite.body).answering)
     talk.lastAnswer = answer(talk.invite, talk.way, 200, tag: talk.ourTag, body: body)
     sayAgain(talk, .milliseconds(500), left: 10)
   }
@@ -209,147 +241,9 @@ extension Phone {
     talk.version += 1
     let plan = SoundPlan(message.body)
     if let far = plan.endpoint { talk.far = far }
+    talk.isMuted = plan.direction != "sendrecv"
     talk.lastAnswer = answer(
       message, way, 200, tag: talk.ourTag,
-      body: SoundPlan.written(address, talk.port, version: talk.version, direction: "sendrecv"))
-  }
-
-  // MARK: Talking
-
-  private func comeUp(_ talk: Talk, _ plan: SoundPlan) {
-    if let far = plan.endpoint { talk.far = far }
-    talk.takesKeys = plan.takesKeys
-    guard talk.state != .up else { return }
-    talk.state = .up
-    rise(talk)
-  }
-
-  private func rise(_ talk: Talk) {
-    ledger.count("talked")
-    sights.see(talk, by: self)
-    speak(talk)
-    // Nobody talks for ever; a few leave it to the gateway.
-    let length = chance(80) ? drawn(1000, 25_000) : drawn(60_000, 100_000)
-    after(length) { [weak talk] phone in if let talk, talk.state == .up { phone.hangUp(talk) } }
-    if !profile.isStation, chance(60) {
-      after(drawn(300, 6000)) { [weak talk] phone in if let talk { phone.pressCode(talk) } }
-    }
-    if chance(profile.isStation ? 20 : 8) {
-      after(drawn(300, 6000)) { [weak talk] phone in
-        if let talk { phone.press("#", talk, isAuthorised: false) }
-      }
-    }
-    if chance(12) { after(drawn(500, 6000)) { [weak talk] phone in if let talk { phone.hold(talk) } } }
-  }
-
-  private func speak(_ talk: Talk) {
-    guard talk.state == .up else { return }
-    if let far = talk.far, !talk.isOnHold {
-      world.send(Sound.packet(talk, tag: profile.tag).span, on: talk.socket, to: far, from: nil)
-      talk.sequence &+= 1
-      talk.timestamp &+= 4000
-    }
-    after(.milliseconds(500)) { [weak talk] phone in if let talk { phone.speak(talk) } }
-  }
-
-  func hear(_ bytes: [UInt8]) {
-    guard bytes.count >= 16, bytes[0] >> 6 == 2 else { return }
-    let type = bytes[1] & 0x7F
-    if type == 101 {
-      if profile.isStation { ledger.breach("a key reached a station", "RFC 4733 to \(profile.username)") }
-      return
-    }
-    if type == 8, bytes[12] == 0x51, bytes[13] == 0x2A, bytes[14] == ~bytes[15] {
-      ledger.hears(profile.username, tag: bytes[14])
-      ledger.count("heard")
-    }
-  }
-
-  private func pressCode(_ talk: Talk) {
-    guard talk.state == .up, let door = Building.doorOf[talk.peer], let code = Building.codeOf[door] else {
-      return press("#", talk, isAuthorised: false)
-    }
-    var delay = Interval.zero
-    for (place, key) in code.enumerated() {
-      let isLast = place == code.count - 1
-      after(delay) { [weak talk] phone in
-        guard let talk, talk.state == .up else { return }
-        if isLast, Building.mayOpen(phone.profile.username, door) {
-          phone.ledger.mayOpen(door, by: phone.profile.username)
-          phone.ledger.count("code pressed")
-        }
-        phone.press(key, talk, isAuthorised: true)
-      }
-      delay = delay + .milliseconds(400)
-    }
-  }
-
-  /// One key, as INFO or in RTP.
-  private func press(_ key: Character, _ talk: Talk, isAuthorised: Bool) {
-    guard talk.state == .up else { return }
-    if !isAuthorised, key == "#", Building.doorOf[talk.peer] == "entrance",
-      Building.mayOpen(profile.username, "entrance")
-    {
-      ledger.mayOpen("entrance", by: profile.username)
-    }
-    if talk.takesKeys, let far = talk.far, !talk.isOnHold, chance(50) {
-      talk.timestamp &+= 800
-      for step in 0..<4 {
-        after(.milliseconds(Int64(step) * 40)) { [weak talk] phone in
-          guard let talk, talk.state == .up else { return }
-          let packet = Sound.key(
-            talk, code: Sound.code(of: key), duration: UInt16(160 * (step + 1)), isEnd: step >= 2,
-            isFirst: step == 0)
-          phone.world.send(packet.span, on: talk.socket, to: far, from: nil)
-          talk.sequence &+= 1
-        }
-      }
-    } else {
-      talk.cseq += 1
-      var text = draft(
-        "INFO", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: talk.cseq)
-      text.add("content-type", "application/dtmf-relay")
-      text.body = Array("Signal=\(key)\r\nDuration=160\r\n".utf8)
-      ask(text, talk.way) { _ in }
-    }
-  }
-
-  /// Hold, and a little later back.
-  private func hold(_ talk: Talk) {
-    guard talk.state == .up else { return }
-    ledger.count("held")
-    offer(talk, "sendonly")
-    after(drawn(2000, 6000)) { [weak talk] phone in if let talk { phone.offer(talk, "sendrecv") } }
-  }
-
-  private func offer(_ talk: Talk, _ direction: String) {
-    guard talk.state == .up else { return }
-    talk.cseq += 1
-    talk.version += 1
-    let number = talk.cseq
-    var text = draft(
-      "INVITE", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: number)
-    text.add("content-type", "application/sdp")
-    text.body = SoundPlan.written(address, talk.port, version: talk.version, direction: direction)
-    ask(text, talk.way) { [weak self, weak talk] answer in
-      guard let self, let talk, let answer, answer.status >= 200, answer.status < 300 else { return }
-      let ack = self.draft(
-        "ACK", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: number)
-      talk.lastAck = ack.written
-      self.put(again: talk.lastAck, talk.way)
-      talk.isOnHold = direction != "sendrecv"
-    }
-  }
-
-  func hangUp(_ talk: Talk) {
-    guard talk.state != .over else { return }
-    talk.state = .cancelling
-    talk.cseq += 1
-    let text = draft(
-      "BYE", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: talk.cseq)
-    ask(text, talk.way) { [weak self, weak talk] _ in
-      guard let self, let talk else { return }
-      self.end(talk)
-    }
+      body: SoundPlan.written(address, talk.port, version: talk.version, direction: plan.answering))
   }
 }

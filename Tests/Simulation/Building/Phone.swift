@@ -17,9 +17,11 @@ final class Phone: SimulatedPeer {
     var registers = true
     var prefersSHA = false
     var tag: UInt8
-    var expires = 60
+    var expires = 120
     /// Whom it calls of itself.
     var dials: [String] = []
+    /// To whom it hands its calls.
+    var putsThroughTo: [String] = []
   }
 
   let world: SimulatedWorld
@@ -49,6 +51,8 @@ final class Phone: SimulatedPeer {
   private var registerCSeq = 0
   private let registerID: String
   private var registration = 0
+  /// Requests with keys that came, by branch.
+  var seen: Set<String> = []
 
   /// One stream connection.
   private struct Line {
@@ -156,6 +160,7 @@ final class Phone: SimulatedPeer {
   }
 
   private func put(_ bytes: [UInt8], _ way: Way) {
+    world.network.journal.say("\(profile.username) > \(SIPText(bytes)?.summary ?? "")", at: world.now)
     switch way {
     case .datagram(let remote): world.send(bytes.span, on: socket, to: remote, from: nil)
     case .stream(let stream):
@@ -217,14 +222,16 @@ final class Phone: SimulatedPeer {
     if socket == self.socket {
       take(bytes, .datagram(remote))
     } else {
-      hear(bytes)
+      hear(bytes, on: socket)
     }
   }
 
   private func take(_ bytes: [UInt8], _ way: Way) {
+    ledger.inspect(bytes, in: "SIP to \(profile.username)")
     guard let message = SIPText(bytes) else {
       return ledger.breach("readable SIP", "\(profile.username) cannot read what the gateway sent")
     }
+    world.network.journal.say("\(profile.username) < \(message.summary)", at: world.now)
     if message.isRequest { request(message, way) } else { response(message) }
   }
 
@@ -360,6 +367,7 @@ final class Phone: SimulatedPeer {
       callID: registerID, cseq: registerCSeq)
     text.add("expires", String(profile.expires))
     if let authorization { text.add("authorization", authorization) }
+    let used = secret
     ask(text, way) { [weak self] answer in
       guard let self, number == self.registration else { return }
       switch answer?.status {
@@ -376,14 +384,8 @@ final class Phone: SimulatedPeer {
           self.sendRegister(authorization: proof, tries: tries + 1, number: number)
         } else {
           self.isRegistered = false
-          if !isStale {
-            // Wrong: a careful device stops here, else it would be banned.
-            self.isRefused = true
-            self.ledger.count("password refused")
-            self.sights.refused(self.profile.username, self.secret)
-          } else {
-            self.retryRegister(number)
-          }
+          self.beRefused(answer!, used)
+          if isStale { self.retryRegister(number) }
         }
       default:
         self.isRegistered = false
@@ -391,6 +393,15 @@ final class Phone: SimulatedPeer {
         self.retryRegister(number)
       }
     }
+  }
+
+  /// Our password is called wrong: a careful device stops here, or it would be banned.
+  func beRefused(_ answer: SIPText, _ used: String?) {
+    guard used == secret, !answer.all("www-authenticate").contains(where: { $0.contains("stale=true") })
+    else { return }
+    isRefused = true
+    ledger.count("password refused")
+    sights.refused(profile.username, secret)
   }
 
   private func retryRegister(_ number: Int) {
@@ -438,5 +449,6 @@ final class Phone: SimulatedPeer {
     world.close(talk.socket, flushing: false)
     talks.removeAll { $0 === talk }
     sights.forget(talk)
+    ledger.fell(talk)
   }
 }

@@ -80,6 +80,9 @@ struct SIPText {
 
   // MARK: What it says
 
+  /// For people who read what happened.
+  var summary: String { "\(start) [\(self["cseq"]) \(self["call-id"])] \(self["reason"])" }
+
   var isRequest: Bool { !start.hasPrefix("SIP/") }
   var method: String { String(start.prefix { $0 != " " }) }
   /// 0 for a request.
@@ -149,6 +152,7 @@ struct SoundPlan {
   var address: IPAddress?
   var port: UInt16 = 0
   var takesKeys = false
+  var direction = "sendrecv"
 
   init(_ body: [UInt8]) {
     for line in String(decoding: body, as: UTF8.self).split(separator: "\r\n") {
@@ -157,6 +161,16 @@ struct SoundPlan {
         port = UInt16(line.dropFirst(8).prefix { $0 != " " }) ?? 0
       }
       if line.hasSuffix("telephone-event/8000") { takesKeys = true }
+      if ["a=sendonly", "a=recvonly", "a=inactive"].contains(line) { direction = String(line.dropFirst(2)) }
+    }
+  }
+
+  /// What answers this direction.
+  var answering: String {
+    switch direction {
+    case "sendonly": "recvonly"
+    case "recvonly": "sendonly"
+    default: direction
     }
   }
 

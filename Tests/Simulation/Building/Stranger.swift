@@ -73,7 +73,27 @@ final class Stranger: SimulatedPeer {
     list.isEmpty ? nil : list[Int(dice.below(UInt64(list.count)))]
   }
 
+  /// As much as it can, for a second and a half.
+  func flood() {
+    ledger.count("flooded")
+    for number: Int64 in 0..<Stranger.floodSize {
+      world.after(.milliseconds(number * 10)) { [weak self] in
+        guard let self else { return }
+        switch self.dice.below(4) {
+        case 0:
+          self.world.send(self.dice.bytes(40).span, on: self.socket, to: self.gateway, from: nil)
+        case 1: self.send(self.request("REGISTER", "sip:\(Building.domain)"))
+        case 2: self.send(self.request("OPTIONS", "sip:\(Building.domain)"))
+        default:
+          self.send(self.request("INVITE", "sip:401@\(Building.domain)", user: "front", sdp: true))
+        }
+      }
+    }
+  }
+  private static let floodSize: Int64 = 150
+
   private func act() {
+    if dice.below(150) == 0 { return flood() }
     switch dice.below(9) {
     case 0: world.send(dice.bytes(1 + Int(dice.below(300))).span, on: socket, to: gateway, from: nil)
     case 1:

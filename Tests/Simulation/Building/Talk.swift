@@ -35,6 +35,13 @@ final class Talk {
   /// With whom: the username that was shown or dialled.
   let peer: String
   var version = 1
+  /// The password that our INVITE was proved with.
+  var proved: String?
+  /// The number of its dial in the ledger; 0 for who was called.
+  var dial = 0
+  /// Since when it talks, and when it last heard somebody.
+  var up = Instant(nanoseconds: 0)
+  var heard = Instant(nanoseconds: 0)
 
   // Sound
   var socket = SocketID.none
@@ -45,6 +52,8 @@ final class Talk {
   var timestamp: UInt32
   let source: UInt32
   var isOnHold = false
+  /// The other end only talks: a page.
+  var isMuted = false
   /// The keys pressed, for codes of more than one.
   var keys = ""
 
@@ -83,19 +92,23 @@ enum Sound {
 
   /// Sound that says whose it is.
   static func packet(_ talk: Talk, tag: UInt8) -> [UInt8] {
-    head(talk, marker: false, type: 8) + [0x51, 0x2A, tag, ~tag] + Array(repeating: 0xD5, count: size - 4)
+    head(talk, marker: false, type: 8, at: talk.timestamp) + [0x51, 0x2A, tag, ~tag]
+      + Array(repeating: 0xD5, count: size - 4)
   }
 
   /// One packet of a key press.
-  static func key(_ talk: Talk, code: UInt8, duration: UInt16, isEnd: Bool, isFirst: Bool) -> [UInt8] {
-    head(talk, marker: isFirst, type: 101) + [
+  static func key(
+    _ talk: Talk, code: UInt8, duration: UInt16, isEnd: Bool, isFirst: Bool, at timestamp: UInt32
+  )
+    -> [UInt8]
+  {
+    head(talk, marker: isFirst, type: 101, at: timestamp) + [
       code, (isEnd ? 0x80 : 0) | 10, UInt8(duration >> 8), UInt8(duration & 255),
     ]
   }
 
-  private static func head(_ talk: Talk, marker: Bool, type: UInt8) -> [UInt8] {
+  private static func head(_ talk: Talk, marker: Bool, type: UInt8, at t: UInt32) -> [UInt8] {
     let s = talk.sequence
-    let t = talk.timestamp
     let r = talk.source
     return [
       0x80, (marker ? 0x80 : 0) | type, UInt8(s >> 8), UInt8(s & 255), UInt8(t >> 24), UInt8(t >> 16 & 255),

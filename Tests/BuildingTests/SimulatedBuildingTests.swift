@@ -1,0 +1,44 @@
+import SimulatedBuilding
+import Testing
+
+/// The quick part of the simulated building: short days, in debug. `Simulate` runs the long ones.
+@Suite struct SimulatedBuildingTests {
+  /// How long faults last in a short day.
+  private static let minutes: Int64 = 1
+
+  @Test(arguments: UInt64(1)...100)
+  func aShortDayInTheBuildingBreaksNoRule(seed: UInt64) {
+    let outcome = BuildingDay.run(seed: seed, minutes: SimulatedBuildingTests.minutes)
+    #expect(
+      outcome.breaches.isEmpty,
+      "again: Simulate \(seed) 1 --minutes \(SimulatedBuildingTests.minutes) --lines")
+  }
+
+  @Test func twoRunsOfOneSeedAreTheSameRun() {
+    let first = BuildingDay.run(seed: 7, minutes: SimulatedBuildingTests.minutes)
+    let second = BuildingDay.run(seed: 7, minutes: SimulatedBuildingTests.minutes)
+    #expect(first.trace == second.trace)
+    #expect(first.turns == second.turns)
+    #expect(BuildingDay.run(seed: 8, minutes: SimulatedBuildingTests.minutes).trace != first.trace)
+  }
+
+  /// Rules that nothing ever puts to the test hold for nothing.
+  @Test func thePeopleOfTheBuildingDoEverythingThatIsChecked() {
+    var story: [String: Int] = [:]
+    for seed: UInt64 in 101...112 {
+      let outcome = BuildingDay.run(seed: seed, minutes: 3)
+      #expect(outcome.breaches.isEmpty, "again: Simulate \(seed) 1 --minutes 3 --lines")
+      for (name, count) in outcome.story { story[name, default: 0] += count }
+    }
+    for deed in [
+      "applied", "cancelled", "clock jumped", "code pressed", "cut in a write", "device died",
+      "dialled quiet",
+      "disk full", "dnd", "drained", "events read", "flooded", "forged", "guessed", "heard", "held", "killed",
+      "killed in a pulse", "log ban.set", "opened by key", "opened by operator", "paged", "power lost",
+      "pulse",
+      "put through 202", "put through 403", "refused 486", "revoked in a call", "sprayed",
+    ] {
+      #expect(story[deed, default: 0] > 0, "nobody ever did this: \(deed)")
+    }
+  }
+}
