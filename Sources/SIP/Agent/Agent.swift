@@ -229,7 +229,7 @@ package final class Agent {
       let name: String? =
         switch session.identity {
         case .account(let name, _)?: name
-        case .station(let name)?: name
+        case .station(let name, _)?: name
         case nil: session.remote.uri.decodedUser
         }
       guard name == account else { continue }
