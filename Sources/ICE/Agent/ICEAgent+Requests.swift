@@ -36,7 +36,12 @@ extension ICEAgent {
     counters.answered += 1
 
     guard standing != .over else { return .consumed }
-    hear(path, priority: priority, isNominating: message.hasUseCandidate, turn.now)
+    let isEarlier = ours != credentials
+    if configuration.mode == .lite {
+      hear(path, priority: priority, isNominating: message.hasUseCandidate, isEarlier: isEarlier, turn.now)
+    } else if !isEarlier {
+      checked(path, priority: priority, isNominating: message.hasUseCandidate, &turn)
+    }
     return .consumed
   }
 
@@ -55,15 +60,18 @@ extension ICEAgent {
     return nil
   }
 
-  /// Whether the peer's role goes with ours; false when it must change (RFC 8445 section 7.3.1.1).
+  /// Whether the peer's role goes with ours, after we changed it or not; false when it must change (RFC 8445
+  /// section 7.3.1.1).
   private mutating func settleRoles(_ message: STUNMessage, in datagram: Span<UInt8>) -> Bool {
-    switch role {
-    case .controlled:
-      // A lite agent cannot control: the full one must, whatever the tie-breakers say (section 6.1.1).
-      return message.controlled(in: datagram) == nil
-    case .controlling:
-      return message.controlling(in: datagram) == nil
-    }
+    let rival: UInt64? =
+      role == .controlled ? message.controlled(in: datagram) : message.controlling(in: datagram)
+    guard let rival else { return true }
+    // A lite agent cannot control: the full one must, whatever the tie-breakers say (section 6.1.1).
+    if configuration.mode == .lite { return false }
+    let isOursLarger = tieBreaker >= rival
+    if (role == .controlling) == isOursLarger { return false }
+    changeRole()
+    return true
   }
 
   private mutating func refuse(
@@ -86,11 +94,20 @@ extension ICEAgent {
 
   /// Sends what the writer holds.
   mutating func transmit(on path: ICEPath, _ turn: inout Turn) {
-    if !turn.out.send(writer.bytes, on: path.flow) { counters.unsent += 1 }
+    if path.relayed == nil {
+      if !turn.out.send(writer.bytes, on: path.flow) { counters.unsent += 1 }
+    } else {
+      let bytes = writer.bytes
+      transmit(bytes.span, on: path, &turn)
+    }
   }
 
-  /// Notes an authenticated check on a path and decides whether media goes there.
-  mutating func hear(_ path: ICEPath, priority: UInt32, isNominating: Bool, _ now: Instant) {
+  /// Lite: notes an authenticated check on a path and decides whether media goes there.
+  private mutating func hear(
+    _ path: ICEPath, priority: UInt32, isNominating: Bool, isEarlier: Bool, _ now: Instant
+  ) {
+    // What carries the credentials from before a restart keeps an old path alive and opens no new one.
+    if isEarlier, !isValidated(path) { return }
     let place = validate(path, priority: priority, now)
     paths[place].heard = now
     paths[place].priority = priority
@@ -98,13 +115,19 @@ extension ICEAgent {
     let isChosen: Bool
     if let selected {
       isChosen =
-        !selected.isSame(as: path) && isNominating && prefers(path, priority: priority, to: selected, now)
+        !selected.isSame(as: path) && isNominating && !(isEarlier && !isRestarting)
+        && ((isRestarting && !isEarlier) || prefers(path, priority: priority, to: selected, now))
     } else {
       isChosen = true
     }
     if isChosen {
       selected = path
       report(.selected(path))
+    }
+    if isNominating, !isEarlier, isRestarting {
+      isRestarting = false
+      earlierCredentials = nil
+      earlierRemoteCredentials = nil
     }
     if standing != .connected {
       standing = .connected
@@ -125,7 +148,7 @@ extension ICEAgent {
       if let oldest { paths.remove(at: oldest) }
     }
     paths.append(ValidatedPath(path: path, heard: now, priority: priority, nominated: nil))
-    report(.validated(path.flow))
+    if path.relayed == nil { report(.validated(path.flow)) }
     return paths.count - 1
   }
 
@@ -137,15 +160,12 @@ extension ICEAgent {
     return priority > known.priority || now - nominated > ICEAgent.nominationHold
   }
 
-  /// Tells silence and its end to the owner.
-  mutating func watch(_ now: Instant) {
+  /// Lite: tells silence and its end to the owner.
+  mutating func watchLite(_ now: Instant) {
     guard standing == .connected || standing == .disconnected else { return }
     let heard = paths.map(\.heard).max() ?? now
     if now - heard >= configuration.expiry {
-      standing = .over
-      selected = nil
-      paths.removeAll()
-      deadline = nil
+      end()
       report(.consentLost)
     } else if now - heard >= configuration.disconnection {
       if standing == .connected {

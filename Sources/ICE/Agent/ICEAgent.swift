@@ -41,6 +41,48 @@ package struct ICEAgent: Sendable {
   var events: [ICEEvent] = []
   var eventsTaken = 0
   var deadline: Instant?
+  /// Between `restart` and the first nominated pair after it.
+  var isRestarting = false
+
+  // What only a full agent fills.
+  /// All of ours that may be told, host ones first.
+  var candidates: [Candidate] = []
+  var foundations: [FoundationKey] = []
+  var bases: [CheckBase] = []
+  var remotes: [RemoteCandidate] = []
+  /// The check list; at most `configuration.pairLimit`.
+  var pairs: [CandidatePair] = []
+  var lastPair: UInt32 = 0
+  /// Pairs that the peer checked, or that are to be nominated, in order.
+  var triggered: [UInt32] = []
+  /// What servers are to be asked, in order.
+  var steps: [ServerStep] = []
+  var exchanges: [Exchange] = []
+  var mappings: [KeptMapping] = []
+  var allocations: [Allocation] = []
+  var gathering = Gathering.idle
+  /// Counts restarts.
+  var generation = 0
+  var remoteIsComplete = false
+  /// A pair of this generation was nominated.
+  var isConcluded = false
+  /// `failed` was told for this generation.
+  var hasFailed = false
+  /// When the peer's credentials came, and when the first pair worked.
+  var started: Instant?
+  var firstValid: Instant?
+  /// When a pair is nominated though better ones may come.
+  var nomination: Instant?
+  /// When the next transaction may begin.
+  var nextPaced = Instant(nanoseconds: .min)
+  /// The last proof that the peer wants what we send, and when to ask for the next.
+  var consent: Instant?
+  var nextConsent: Instant?
+  /// When relays that are not used are given back.
+  var relayEnd: Instant?
+  /// Where what goes to a relay is wrapped.
+  var wrapper = STUNWriter()
+  var wrapping: [UInt8] = []
 
   enum Standing: Hashable, Sendable {
     /// May become connected or over.
@@ -68,6 +110,7 @@ package struct ICEAgent: Sendable {
     role = configuration.role
     credentials = ICECredentials(&turn.random)
     tieBreaker = turn.random.next()
+    prepareHosts()
   }
 
   // MARK: What the owner asks
@@ -75,8 +118,8 @@ package struct ICEAgent: Sendable {
   /// What to tell the peer now; more candidates may follow as events.
   package var localDescription: ICEDescription {
     ICEDescription(
-      credentials: credentials, candidates: hostCandidates, isLite: configuration.mode == .lite,
-      isComplete: true)
+      credentials: credentials, candidates: candidates, isLite: configuration.mode == .lite,
+      isComplete: configuration.mode == .lite || gathering == .done)
   }
 
   /// The next thing the owner must know, in order; nil when there is none. Call after every other call, until nil.
@@ -95,27 +138,57 @@ package struct ICEAgent: Sendable {
 
   package var isConnected: Bool { standing == .connected || standing == .disconnected }
 
-  /// Whether what comes on this flow comes from the peer.
-  package func isValidated(_ flow: Flow) -> Bool {
-    if let selected, selected.flow == flow { return true }
-    return paths.contains { $0.path.flow == flow && $0.path.relayed == nil }
+  /// Whether what comes on this flow, not through a relay, comes from the peer.
+  package func isValidated(_ flow: Flow) -> Bool { isValidated(ICEPath(flow)) }
+
+  func isValidated(_ path: ICEPath) -> Bool {
+    if let selected, selected.isSame(as: path) { return true }
+    return paths.contains { $0.path.isSame(as: path) }
   }
 
   // MARK: What the owner tells
 
   /// Takes the peer's description: from the offer or the answer, or after a restart. Candidates in it are added.
+  /// Other credentials than before, without a `restart` of ours, are not believed: restart first.
   package mutating func setRemote(_ description: ICEDescription, _ turn: inout Turn) {
-    remoteCredentials = description.credentials
+    guard standing != .over else { return }
+    if let remoteCredentials, remoteCredentials != description.credentials {
+      counters.refused += 1
+      return
+    }
+    if configuration.mode == .lite {
+      remoteCredentials = description.credentials
+      guard description.isLite else { return }
+      // Somebody must check.
+      standing = .over
+      report(.failed)
+      return
+    }
+    if remoteCredentials == nil {
+      remoteCredentials = description.credentials
+      started = turn.now
+      if description.isLite, role == .controlled { changeRole() }
+    }
+    for candidate in description.candidates { take(candidate, turn.now) }
+    if description.isComplete { remoteIsComplete = true }
+    settle(&turn)
   }
 
   /// Takes one datagram or one whole frame of a stream that came on `flow`. Never fails: a peer's mistake costs its
   /// sender only.
   package mutating func receive(_ datagram: Span<UInt8>, on flow: Flow, _ turn: inout Turn) -> ICEReading {
+    if !allocations.isEmpty, let reading = receive(relayed: datagram, on: flow, &turn) {
+      if reading == .consumed { settle(&turn) }
+      return reading
+    }
     let path = ICEPath(flow)
     switch DatagramKind(datagram) {
-    case .stun: return receive(stun: datagram, on: path, &turn)
+    case .stun:
+      let reading = receive(stun: datagram, on: path, &turn)
+      if reading == .consumed { settle(&turn) }
+      return reading
     case .dtls, .rtp, .rtcp:
-      guard isValidated(flow) else {
+      guard isValidated(path) else {
         counters.foreign += 1
         return .ignored
       }
@@ -131,8 +204,12 @@ package struct ICEAgent: Sendable {
       counters.refused += 1
       return .ignored
     }
-    if message.kind == .request, message.method == STUNMethod.binding {
+    switch message.kind {
+    case .request where message.method == STUNMethod.binding:
       return answer(message, in: datagram, on: path, &turn)
+    case .success, .failure:
+      if receive(response: message, in: datagram, on: path, &turn) { return .consumed }
+    case .request, .indication: break
     }
     counters.refused += 1
     return .ignored
@@ -140,42 +217,29 @@ package struct ICEAgent: Sendable {
 
   /// A connection that carried flows of this session is gone.
   package mutating func closed(_ socket: SocketID, _ turn: inout Turn) {
-    paths.removeAll { $0.path.flow.transport != .udp && $0.path.flow.socket == socket }
-    if let selected, selected.flow.transport != .udp, selected.flow.socket == socket {
-      self.selected = paths.last?.path
-      if let other = self.selected { report(.selected(other)) }
+    func isGone(_ path: ICEPath) -> Bool { path.flow.transport != .udp && path.flow.socket == socket }
+    paths.removeAll { isGone($0.path) }
+    pairs.removeAll { $0.flow.transport != .udp && $0.flow.socket == socket }
+    exchanges.removeAll { isGone($0.path) }
+    guard let selected, isGone(selected) else { return }
+    if configuration.mode == .full {
+      choose(turn.now)
+    } else if let other = paths.max(by: { $0.heard < $1.heard }) {
+      self.selected = other.path
+      report(.selected(other.path))
     }
+    settle(&turn)
   }
 
-  /// Sends a payload to the peer by the selected path. False when there is none, or no room in the outbox.
+  /// Sends a payload to the peer by the selected path. False when there is none.
   @discardableResult
   package mutating func send(_ payload: Span<UInt8>, _ turn: inout Turn) -> Bool {
     guard let selected else { return false }
-    return turn.out.send(payload, on: selected.flow)
-  }
-
-  /// Does what time demands. Early is harmless.
-  package mutating func advance(_ turn: inout Turn) {
-    watch(turn.now)
+    transmit(payload, on: selected, &turn)
+    return true
   }
 
   // MARK: Inside
 
   mutating func report(_ event: ICEEvent) { events.append(event) }
-
-  /// Host candidates, best first.
-  var hostCandidates: [Candidate] {
-    var list: [Candidate] = []
-    for base in configuration.bases {
-      for endpoint in [base.local] + base.advertised {
-        let transport: CandidateTransport = base.transport == .udp ? .udp : .tcpPassive
-        list.append(
-          Candidate(
-            foundation: String(list.count + 1), transport: transport,
-            priority: Candidate.priority(.host, transport, order: list.count), endpoint: endpoint, kind: .host
-          ))
-      }
-    }
-    return list
-  }
 }

@@ -91,6 +91,8 @@ package struct ICEConfiguration: Sendable {
   package var settlingRelayed = Interval.milliseconds(1000)
   /// How long without any working pair until the session has failed.
   package var patience = Interval.seconds(30)
+  /// Mean time between two consent checks (RFC 7675 section 5.1).
+  package var consentInterval = Interval.seconds(5)
   /// Silence after which the session is called disconnected, and after which it is over. Full agents count answers
   /// to their consent checks (RFC 7675 section 5.1: 30 s), lite ones the checks of the peer.
   package var disconnection = Interval.seconds(10)

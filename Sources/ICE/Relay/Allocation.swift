@@ -1,0 +1,108 @@
+internal import Crypto
+internal import Wire
+
+// One address lent to us by a TURN server (RFC 8656), as values: what was granted and until when. The agent asks.
+
+struct Allocation: Sendable {
+  enum State: Hashable, Sendable {
+    /// Not asked for, given back, or asked for again. May become asked.
+    case none
+    /// May become granted or refused.
+    case asked
+    /// May become none.
+    case granted
+    /// May become asked by the next gathering.
+    case refused
+  }
+
+  struct Permission: Sendable {
+    enum State: Hashable, Sendable { case asked, granted, refused }
+    var address: IPAddress
+    var state: State
+    /// When it is asked for again.
+    var renewal: Instant
+  }
+
+  struct Channel: Sendable {
+    var peer: Endpoint
+    var number: UInt16
+    var isBound: Bool
+    /// When it is asked for again.
+    var renewal: Instant
+  }
+
+  /// A permission lasts 300 s, a channel 600 s; both are renewed a minute before.
+  static let permissionRenewal = Interval.seconds(240)
+  static let channelRenewal = Interval.seconds(540)
+  /// The most addresses of a peer that a relay is asked to let through.
+  static let permissionLimit = 64
+  static let channelLimit = 64
+  /// How often in a row wrong credentials are answered before we give up.
+  static let challengeLimit = 3
+
+  let server: Int
+  let account: ICEServer.Account
+  /// Our socket and the server.
+  let flow: Flow
+  var state = State.none
+  var realm: [UInt8] = []
+  var nonce: [UInt8] = []
+  /// MD5 of username, realm and password (RFC 8489 section 9.2.2); empty before the first challenge.
+  var key: [UInt8] = []
+  var challenges = 0
+  /// The address that was lent.
+  var relayed: Endpoint?
+  /// When the allocation is refreshed.
+  var renewal: Instant?
+  var permissions: [Permission] = []
+  var channels: [Channel] = []
+
+  init(server: Int, account: ICEServer.Account, flow: Flow) {
+    self.server = server
+    self.account = account
+    self.flow = flow
+  }
+
+  mutating func challenge(realm: [UInt8], nonce: [UInt8]) {
+    self.realm = realm
+    self.nonce = nonce
+    var text = Array(account.username.utf8)
+    text.append(UInt8(ascii: ":"))
+    text.append(contentsOf: realm)
+    text.append(UInt8(ascii: ":"))
+    text.append(contentsOf: account.password.utf8)
+    key = Digest.md5(text)
+  }
+
+  func permits(_ address: IPAddress) -> Bool {
+    permissions.contains { $0.address == address && $0.state == .granted }
+  }
+
+  func channel(for peer: Endpoint) -> UInt16? {
+    channels.first { $0.peer == peer && $0.isBound }?.number
+  }
+
+  func peer(of channel: UInt16) -> Endpoint? { channels.first { $0.number == channel }?.peer }
+
+  /// The earliest renewal.
+  var nextRenewal: Instant? {
+    guard state == .granted else { return nil }
+    var earliest = renewal
+    for permission in permissions where permission.state == .granted {
+      earliest = earliest.map { min($0, permission.renewal) } ?? permission.renewal
+    }
+    for channel in channels where channel.isBound {
+      earliest = earliest.map { min($0, channel.renewal) } ?? channel.renewal
+    }
+    return earliest
+  }
+
+  /// Forgets what was granted.
+  mutating func end(_ state: State) {
+    self.state = state
+    relayed = nil
+    renewal = nil
+    permissions.removeAll()
+    channels.removeAll()
+  }
+}
