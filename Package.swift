@@ -128,7 +128,9 @@ let roomTests: [Target] = [
   tests("JSON", ["Wire", "JSON"]),
   tests("WebSocket", ["Wire", "Crypto", "WebSocket"]),
   tests("ICE", ["Wire", "Crypto", "ICE"]),
-  tests("WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC"]),
+  tests(
+    "WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC", "Simulation"],
+    resources: [.copy("Descriptions")]),
   tests("SDP", ["Wire", "SDP"]),
   tests("RTP", ["Wire", "RTP"]),
   tests("HTTP", ["Wire", "HTTP"]),
@@ -154,7 +156,7 @@ let roomTests: [Target] = [
 /// The simulated outside: never shipped.
 let simulation: [Target] = [
   .target(
-    name: "Simulation", dependencies: ["Wire", "Crypto", "Transport", "Devices", "CSQLite"],
+    name: "Simulation", dependencies: ["Wire", "Crypto", "Transport", "Devices", "WebRTC", "CSQLite"],
     path: "Tests/Simulation", exclude: ["Building"],
     swiftSettings: house),
   // The real gateway in its simulated building.

@@ -130,6 +130,17 @@ package struct PeerStream: Sendable, Equatable {
   package var direction: Direction
   package var ptime: Int?
 
+  package init(
+    rtp: Endpoint?, rtcp: Endpoint?, muxesRTCP: Bool, formats: [Format], direction: Direction, ptime: Int?
+  ) {
+    self.rtp = rtp
+    self.rtcp = rtcp
+    self.muxesRTCP = muxesRTCP
+    self.formats = formats
+    self.direction = direction
+    self.ptime = ptime
+  }
+
   /// The peer's payload type for RFC 4733 keys.
   package var telephoneEvent: UInt8? { formats.first { $0.audioCodec == .telephoneEvent }?.payloadType }
   /// The first encoding that carries sound or pictures.

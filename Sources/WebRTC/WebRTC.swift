@@ -1,1 +1,0 @@
-// The room's first stone: see the pages beside it.
