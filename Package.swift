@@ -179,6 +179,9 @@ let workshop: [Target] =
       swiftSettings: house),
     .executableTarget(
       name: "Simulate", dependencies: ["SimulatedBuilding"], path: "Tests/Simulate", swiftSettings: house),
+    .executableTarget(
+      name: "Echo", dependencies: ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC"], path: "Tests/Echo",
+      swiftSettings: house),
   ]
 
 /// The fuzz harnesses: only with libFuzzer's compiler flags does this link.
@@ -189,8 +192,8 @@ let fuzzing: [Target] =
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Wire", "Codecs", "SIP", "SDP", "RTP", "HTTP", "WebSocket", "JSON", "Directory", "MediaPlane", "API",
-        "Gateway",
+        "Wire", "Crypto", "Codecs", "SIP", "SDP", "RTP", "ICE", "HTTP", "WebSocket", "JSON", "Directory", "WebRTC",
+        "MediaPlane", "API", "Gateway", "Simulation",
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"],
       swiftSettings: house + [.enableExperimentalFeature("Extern")])

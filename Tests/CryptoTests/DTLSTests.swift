@@ -179,6 +179,39 @@ private func fragments(ofHello datagram: [UInt8], pieces: Int) -> [[UInt8]] {
     #expect(stands)
   }
 
+  /// What a browser hears depends on nothing but its hello: version, suite and profile are known answers.
+  @Test(arguments: [BrowserHello.chromium, BrowserHello.firefox], [false, true])
+  func browsersHellosAreAnsweredInAnyOrder(hello: [[UInt8]], isReversed: Bool) throws {
+    for (profiles, wanted) in [
+      (SRTPProfile.gcmFirst, [0x00, 0x07] as [UInt8]), (SRTPProfile.counterModeFirst, [0x00, 0x01]),
+      ([.aeadAES256GCM], [0x00, 0x08]),
+    ] {
+      let session = DTLSSession(try context(profiles), role: .server, peer: [])
+      let datagrams = isReversed ? hello.reversed() : hello
+      var reply: [UInt8] = []
+      let (first, second) = (datagrams[0], datagrams[1])
+      session.receive(first.span, at: Instant(nanoseconds: 0))
+      let isHasty = session.takeDatagram(&reply)
+      #expect(!isHasty)
+      session.receive(second.span, at: Instant(nanoseconds: 0))
+      let answers = session.takeDatagram(&reply)
+      #expect(answers)
+      // A record of the first epoch that begins with ServerHello, of DTLS 1.2 throughout.
+      try #require(reply.count > 100)
+      #expect(Array(reply[..<3]) == [22, 0xFE, 0xFD])
+      #expect(reply[13] == 2)
+      #expect(Array(reply[25..<27]) == [0xFE, 0xFD])
+      // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 or its CHACHA20 or 256-bit sister; behind an empty session name.
+      let suite = 25 + 2 + 32 + 1 + Int(reply[59])
+      #expect([0x2B, 0x2C, 0xA9].contains(reply[suite + 1]), "\(ASCII.hex(Array(reply[suite...suite + 1])))")
+      // use_srtp: one profile, no MKI.
+      #expect(reply.firstRange(of: [0, 14, 0, 5, 0, 2] + wanted + [0]) != nil)
+      // And extended_master_secret (RFC 7627), which browsers insist on.
+      #expect(reply.firstRange(of: [0, 23, 0, 0]) != nil)
+      #expect(session.state == .handshaking)
+    }
+  }
+
   @Test func aHelloThatNeverEndsHoldsLittleMemoryAndNobody() throws {
     let session = DTLSSession(try context(), role: .server, peer: [], firstTimeout: .milliseconds(20))
     // A first fragment that promises 16 megabytes.
