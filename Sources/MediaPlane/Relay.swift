@@ -35,6 +35,7 @@ extension MediaPlane {
     if stream.pinned == nil { pin(stream, remote, header.ssrc, local) }
     stream.figures.packetsIn += 1
     stream.figures.bytesIn += UInt64(header.payload.count)
+    if case .media(_, let clockRate) = meaning { stream.count(at: clockRate) }
     stream.reception.receive(sequence: header.sequence, timestamp: header.timestamp, at: now)
     stream.lastPacket = now
     if stream.isSilent { resume(stream) }
@@ -45,7 +46,7 @@ extension MediaPlane {
     switch meaning {
     case .unknown: break
     case .key: receiveKey(datagram, header, stream, at: now)
-    case .media(let format):
+    case .media(let format, _):
       if let listener = stream.listener { hear(datagram, header, format, stream, listener) }
       var wasMapped = true
       for link in stream.links {

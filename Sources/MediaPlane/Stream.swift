@@ -7,7 +7,7 @@ internal import Wire
 /// What a payload type means when it comes in.
 enum Meaning {
   case unknown
-  case media(format: Int)
+  case media(format: Int, clockRate: UInt32)
   case key
 }
 
@@ -159,15 +159,18 @@ final class Stream {
       learntFor = (new.rtp, new.signalledFrom)
     }
     if learns { forgetSource() }
-    if let first = incoming.first, first.clockRate != reception.clockRate {
-      lostBefore += reception.lost
-      reception = Reception(clockRate: first.clockRate)
-    }
     if let first = new.formats.first { timeline.setClock(first.clockRate) }
     readMeanings()
     encoder = nil
     findDestination()
     return learns
+  }
+
+  /// Counts by the clock of what really comes: several may have been agreed on.
+  func count(at clockRate: UInt32) {
+    guard clockRate != reception.clockRate, clockRate > 0 else { return }
+    lostBefore += reception.lost
+    reception = Reception(clockRate: clockRate)
   }
 
   private func forgetSource() {
@@ -192,7 +195,8 @@ final class Stream {
     // The numbers of our SDP count first; a peer that sends under its own is understood where they are free.
     for (index, format) in incoming.enumerated().reversed() {
       let isEvent = format.codec.isTelephoneEvent
-      meanings[Int(format.payloadType & 0x7F)] = isEvent ? .key : .media(format: index)
+      meanings[Int(format.payloadType & 0x7F)] =
+        isEvent ? .key : .media(format: index, clockRate: format.clockRate)
     }
     if let event = remote.receivedTelephoneEvent ?? remote.telephoneEvent {
       meanings[Int(event & 0x7F)] = .key
@@ -296,7 +300,7 @@ extension Link {
     guard let sinkRemote = sink.remote else { return }
     let incoming = source.incoming
     for payloadType in 0..<128 {
-      guard case .media(let place) = source.meanings[payloadType] else { continue }
+      guard case .media(let place, _) = source.meanings[payloadType] else { continue }
       let format = incoming[place]
       routes[payloadType] = Route(format, to: sinkRemote)
     }

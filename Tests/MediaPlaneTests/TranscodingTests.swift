@@ -223,6 +223,21 @@ struct Talker {
     #expect(ticks(heard[3].payload) == 2880)
   }
 
+  @Test func jitterIsCountedByTheClockOfWhatReallyComes() throws {
+    let bench = Bench()
+    // Both were agreed on, A-law first; Opus is what comes.
+    let (_, phone) = try bridged(bench, [.pcmu], [.pcma, .opus])
+    var resident = try Talker(.opus, .opus, at: panelAddress, port: phone.audio, hertz: 440)
+    for _ in 0..<100 {
+      bench.arrive(resident.next(), at: phone.audio, from: panelAddress)
+      bench.pass(.milliseconds(20))
+    }
+    let statistics = try #require(bench.plane.statistics(phone.leg)?.audio)
+    #expect(statistics.jitter == .zero)
+    #expect(statistics.lost == 0)
+    #expect((statistics.opinion ?? 0) > 4.35)
+  }
+
   private func ticks(_ payload: [UInt8]) -> Int? { VoiceCodec.opus.ticks(of: payload.span) }
 
   @Test func aKeyOfAnOpusPhoneReachesAPanelAsAPressOfOurs() throws {
