@@ -108,8 +108,8 @@ let programs: [Target] = [
   .executableTarget(
     name: "vestibuled",
     dependencies: [
-      "Wire", "Journal", "Reactor", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "Doors",
-      "Gateway",
+      "Wire", "Journal", "Reactor", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "WebRTC",
+      "Doors", "Gateway",
     ], swiftSettings: house),
   .executableTarget(
     name: "vestibule",
@@ -192,7 +192,8 @@ let fuzzing: [Target] =
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Wire", "Crypto", "Codecs", "SIP", "SDP", "RTP", "ICE", "HTTP", "WebSocket", "JSON", "Directory", "WebRTC",
+        "Wire", "Crypto", "Codecs", "SIP", "SDP", "RTP", "ICE", "HTTP", "WebSocket", "JSON", "Directory",
+        "WebRTC",
         "MediaPlane", "API", "Gateway", "Simulation",
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"],

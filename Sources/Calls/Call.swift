@@ -121,10 +121,10 @@ final class Call {
       return finish(.failed, status: 488, reason: nil, &turn)
     }
     board.emit(.doNotDisturb(account, on: on))
-    if caller.media.remote == nil { caller.exchange = .acknowledging }
+    if !caller.media.hasRemote { caller.exchange = .acknowledging }
     answerCaller(body, &turn)
     applyStreams(of: caller)
-    board.media.play(.opened, on: caller.media.ports.id)
+    board.media.play(.opened, on: caller.media.id)
     state = .confirming
     hangUpAt = turn.now + Switchboard.confirmationLasts
   }
@@ -152,17 +152,20 @@ final class Call {
     if contact.isPage { return startPage(target, contact, &turn) }
     let near = near
     let video = near.media.offered(.video) != nil
-    guard let ports = board.media.open(video: video, facing: contact.address) else {
+    guard
+      let descriptions = board.descriptions(
+        of: contact.form, video: video, offer: nil, facing: contact.address, &turn)
+    else {
       hunt?.tally.countFailure()
       return
     }
     let leg = Leg(
       session: SessionID(.none), party: target.party, unit: target.unit, contact: contact,
       credential: contact.credential,
-      media: LegMedia(ports: ports, peerAddress: contact.address, originID: turn.random.next() >> 2))
+      media: descriptions)
     legs.append(leg)
     hunt?.fork?.branches.append(leg)
-    board.register(media: ports.id, leg, self)
+    board.register(media: descriptions.id, leg, self)
     if !invite(leg, contact, offerBody(to: leg, onBehalfOf: near), &turn) {
       over(leg, .unreachable, 503)
       hunt?.tally.countFailure()
@@ -218,7 +221,7 @@ final class Call {
   /// towards a station, which would take it for the answer.
   private func early(_ leg: Leg, _ body: Body?, _ turn: inout Turn) -> Bool {
     guard board.configuration.earlyMedia == .relayed, !caller.isStation, hunt?.fork?.branches.count == 1,
-      caller.media.remote != nil, let description = SessionDescription(body), leg.media.settle(description),
+      caller.media.hasRemote, let description = SessionDescription(body), leg.media.settle(description),
       let answer = answerBody(for: caller, facing: leg)
     else { return false }
     connect(caller, leg)
@@ -334,7 +337,7 @@ final class Call {
     }
     answeredAt = board.dialplan.wall
     answeredBy = leg.party.username
-    let isLate = caller.media.remote == nil
+    let isLate = !caller.media.hasRemote
     answerCaller(answer, &turn)
     if isLate {
       caller.exchange = .acknowledging
@@ -418,7 +421,7 @@ final class Call {
     case .transferring(let stays, let leaves) where leg === leaves:
       // Who asked for the transfer need not wait for it.
       state = .transferring(stays: stays, leaves: nil)
-      board.media.unbridge(stays.media.ports.id)
+      board.media.unbridge(stays.media.id)
     case .ringing, .transferring:
       if leg === near {
         finish(isCallerAnswered ? .answered : .failed, status: 487, reason: reason ?? .missed, &turn)
@@ -472,8 +475,8 @@ final class Call {
   /// Forgets a leg whose session is gone or going.
   func over(_ leg: Leg, _ end: LegEnd, _ code: Int?) {
     board.forget(session: leg.session)
-    board.forget(media: leg.media.ports.id)
-    leg.finish(end, code: code, counts: leg.hasMedia ? board.media.close(leg.media.ports.id) : StreamCounts())
+    board.forget(media: leg.media.id)
+    leg.finish(end, code: code, counts: leg.hasMedia ? board.media.close(leg.media.id) : StreamCounts())
     let account = leg.party.username
     if leg !== caller, !legs.contains(where: { $0.isLive && $0.party.username == account }) {
       board.emit(.left(id, account: account))
@@ -489,7 +492,7 @@ final class Call {
       station: stationName, started: started, answered: answeredAt, answeredBy: answeredBy, ended: nil,
       end: nil,
       legs: legs.map {
-        $0.record(counts: $0.isLive && $0.hasMedia ? board.media.counts($0.media.ports.id) : nil)
+        $0.record(counts: $0.isLive && $0.hasMedia ? board.media.counts($0.media.id) : nil)
       },
       isOneWay: false, isSilent: false, callID: invitation.callID)
   }

@@ -15,14 +15,17 @@ extension Call {
   var nearFormats: [Format] { near.media.offered(.audio)?.formats ?? [] }
 
   /// What a leg is offered when the other end speaks `formats`: those, and G.711 in both laws.
-  private func relayed(_ formats: [Format]) -> [Format] {
-    Format.relayed(
-      formats, transcoding: board.configuration.transcoding, adding: board.configuration.common)
+  private func relayed(_ formats: [Format], to leg: Leg) -> [Format] {
+    let configuration = board.configuration
+    // A browser's own codec stands behind G.711, which it passes on untouched.
+    let own = leg.media.form == .webRTC ? configuration.transcoding.filter { $0.audioCodec == .opus } : []
+    return Format.relayed(
+      formats, transcoding: configuration.transcoding, adding: configuration.common + own)
   }
 
   /// The first offer to a device.
   func offerBody(to leg: Leg, onBehalfOf near: Leg) -> Body {
-    let formats = relayed(near.media.offered(.audio)?.formats ?? [])
+    let formats = relayed(near.media.offered(.audio)?.formats ?? [], to: leg)
     if hunt?.plan.isPage == true { return leg.media.offer(audio: formats, .sendonly) }
     let video = near.media.offered(.video)
     // A leg that was on hold is asked for by a transfer: it is to talk again.
@@ -39,10 +42,10 @@ extension Call {
     let isPage = hunt?.plan.isPage == true
     let farAudio = far?.media.settled(.audio)
     guard let offered = leg.media.offered(.audio) else {
-      if leg.media.remote != nil { return nil }
+      if leg.media.hasRemote { return nil }
       let first = farAudio?.media.map { [$0] } ?? []
       return leg.media.offer(
-        audio: relayed(first), isPage ? .recvonly : .sendrecv)
+        audio: relayed(first, to: leg), isPage ? .recvonly : .sendrecv)
     }
     let wanted = farAudio?.media ?? far?.firstShared(.audio, with: offered.formats)
     let audio = Format.accepted(of: offered.formats, preferring: wanted, transcoding: transcoding)
@@ -68,7 +71,7 @@ extension Call {
   func applyStreams(of leg: Leg) {
     let audio = leg.media.stream(.audio)
     leg.codec = audio?.peer.media?.encoding ?? leg.codec
-    board.media.setStreams(leg.media.ports.id, audio: audio, video: leg.media.stream(.video))
+    board.media.setStreams(leg.media.id, audio: audio, video: leg.media.stream(.video))
   }
 
   /// Joins two legs. A key passes untouched unless it would reach a station: those are taken out of the stream.
@@ -76,7 +79,7 @@ extension Call {
     applyStreams(of: first)
     applyStreams(of: second)
     board.media.bridge(
-      first.media.ports.id, second.media.ports.id,
+      first.media.id, second.media.id,
       keys: KeyPassage(fromFirst: !second.isStation, fromSecond: !first.isStation))
   }
 
@@ -95,11 +98,12 @@ extension Call {
     guard let description = SessionDescription(body) else {
       return board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
-    let before = leg.media
     let wanted = wish(of: leg)
-    leg.media.takeOffer(description)
+    guard leg.media.takeOffer(description) else {
+      return board.signalling.refuseOffer(leg.session, status: 488, &turn)
+    }
     guard leg.media.offered(.audio) != nil else {
-      leg.media = before
+      leg.media.dismissOffer()
       return board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
     if wish(of: leg) != wanted || !fits(leg, far), far.exchange == .idle, far.state == .talking {
@@ -147,6 +151,7 @@ extension Call {
       board.signalling.acceptOffer(leg.session, body: answer, &turn)
       applyStreams(of: leg)
     } else {
+      leg.media.dismissOffer()
       board.signalling.refuseOffer(leg.session, status: 488, &turn)
     }
   }
@@ -201,7 +206,7 @@ extension Call {
   private func relayedOffer(to far: Leg, from leg: Leg) -> Body {
     let video = leg.media.offered(.video)
     return far.media.offer(
-      audio: relayed(leg.media.offered(.audio)?.formats ?? []),
+      audio: relayed(leg.media.offered(.audio)?.formats ?? [], to: far),
       leg.media.offered(.audio)?.direction ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -211,7 +216,7 @@ extension Call {
     let known = leg.media.settled(.audio)?.formats ?? []
     let video = leg.media.settled(.video)
     return leg.media.offer(
-      audio: relayed(known),
+      audio: relayed(known, to: leg),
       far.media.settled(.audio)?.direction.reversed ?? .sendrecv, video: video?.formats ?? [],
       videoDirection: video?.direction ?? .sendrecv)
   }
@@ -227,7 +232,7 @@ extension Call {
       if flows && fits(leg, far) { continue }
       leg.exchange = .offered
       let body = leg.media.offer(
-        audio: relayed(far.media.offered(.audio)?.formats ?? []),
+        audio: relayed(far.media.offered(.audio)?.formats ?? [], to: leg),
         .sendrecv)
       board.signalling.offer(leg.session, body: body, &turn)
     }
@@ -256,13 +261,26 @@ extension Call {
     }
     if far.media.settled(.audio)?.telephoneEvent != nil {
       // The bridge has carried a key that came in RFC 4733 already.
-      if !isCarried { board.media.sendKeys(String(key), on: far.media.ports.id) }
+      if !isCarried { board.media.sendKeys(String(key), on: far.media.id) }
     } else {
       board.signalling.info(far.session, body: KeyBody.body(key), &turn)
     }
   }
 
   // MARK: Lost media
+
+  /// A leg has no way to send or hear any more: a conversation with it is over.
+  func mediaFailed(_ leg: Leg, _ turn: inout Turn) {
+    guard leg.isLive, leg.state == .talking else { return }
+    switch state {
+    case .talking, .answering, .confirming: finish(.answered, status: 480, reason: .mediaLost, &turn)
+    case .paging where leg === caller: finish(.answered, status: 480, reason: .mediaLost, &turn)
+    case .paging, .transferring:
+      board.signalling.hangUp(leg.session, reason: .mediaLost, &turn)
+      ended(leg, .timeout, &turn)
+    case .arriving, .ringing, .over: break
+    }
+  }
 
   /// Ends the call when media is lost: nothing from either end since the answer for 20 s, or from an end that was
   /// heard before for 60 s. An end never heard while the other is, is a call one way; that is recorded, and the
@@ -271,7 +289,7 @@ extension Call {
     guard case .talking(let first, let second) = state, let since = talkingSince else { return }
     var heard = 0
     for leg in [first, second] {
-      let packets = board.media.counts(leg.media.ports.id).packetsIn
+      let packets = board.media.counts(leg.media.id).packetsIn
       let isExpected = leg.media.settled(.audio)?.direction.receives ?? false
       if packets > leg.heardPackets || !isExpected { leg.heardAt = turn.now }
       if packets > 0 || !isExpected { heard += 1 }

@@ -23,7 +23,7 @@ final class Leg {
   let unit: UnitID?
   let contact: Contact?
   let credential: UInt64?
-  var media: LegMedia
+  var media: any LegDescriptions
   /// What it is now; anything after `talking` is the end.
   private(set) var state: LegEnd = .calling
   private(set) var code = 0
@@ -42,7 +42,8 @@ final class Leg {
   var pageName = ""
 
   init(
-    session: SessionID, party: Caller, unit: UnitID?, contact: Contact?, credential: UInt64?, media: LegMedia
+    session: SessionID, party: Caller, unit: UnitID?, contact: Contact?, credential: UInt64?,
+    media: any LegDescriptions
   ) {
     self.session = session
     self.party = party
@@ -55,7 +56,7 @@ final class Leg {
   /// A device that hears of calls from events and answers over HTTP.
   var isPage: Bool { contact?.isPage ?? false }
   /// False for a page until it answers.
-  var hasMedia: Bool { media.ports.id != .none }
+  var hasMedia: Bool { media.id != .none }
 
   var isStation: Bool {
     if case .station = party { true } else { false }

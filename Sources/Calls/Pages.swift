@@ -35,11 +35,6 @@ package enum TrickleOutcome: Hashable, Sendable {
   case malformed
 }
 
-/// Media legs whose peer is a browser, as far as they are spoken to after the answer.
-package protocol BrowserMedia: AnyObject {
-  func trickle(_ fragment: [UInt8], on leg: MediaLegID, _ turn: inout Turn) -> TrickleOutcome
-}
-
 extension CallTarget {
   var party: Caller {
     switch callee {
@@ -96,7 +91,7 @@ extension Switchboard {
     _ id: CallID, leg name: String, of account: AccountName, _ fragment: [UInt8], _ turn: inout Turn
   ) -> Result<TrickleOutcome, PageRefusal> {
     guard let (leg, _) = findTalking(id, name, account) else { return .failure(whyNot(id, account)) }
-    return .success(browserMedia?.trickle(fragment, on: leg.media.ports.id, &turn) ?? .taken)
+    return .success(leg.media.trickle(fragment))
   }
 
   /// A page is gone: where it rang, it rings no more. A conversation is ended by its media, should that be lost too.
@@ -157,10 +152,7 @@ extension Call {
     guard hunt?.plan.isPage != true else { return }
     let leg = Leg(
       session: SessionID(.none), party: target.party, unit: target.unit, contact: page,
-      credential: page.credential,
-      media: LegMedia(
-        ports: MediaLeg(id: .none, address: .anyV4, audio: 0, audioRTCP: 0), peerAddress: page.address,
-        originID: turn.random.next() >> 2))
+      credential: page.credential, media: SilentDescriptions())
     leg.exchange = .fixed
     legs.append(leg)
     hunt?.fork?.branches.append(leg)
@@ -177,24 +169,46 @@ extension Call {
     guard leg.isLive, leg.state != .talking, isHunting else { return .failure(.over) }
     guard let description = SessionDescription(.sdp(offer)) else { return .failure(.notAcceptable) }
     let near = near
-    let hasPicture = description.firstPlain(.video) != nil && near.media.offered(.video) != nil
-    guard let ports = board.media.open(video: hasPicture, facing: address) else {
-      return .failure(.noRoom)
-    }
+    let hasPicture =
+      description.media.contains { $0.kind == .video && !$0.isRejected } && near.media.offered(.video) != nil
+    guard
+      let descriptions = board.descriptions(
+        of: leg.contact?.form ?? .plain, video: hasPicture, offer: description, facing: address, &turn)
+    else { return .failure(.noRoom) }
     let silent = leg.media
-    leg.media = LegMedia(
-      ports: ports, peerAddress: address, originID: turn.random.next() >> 2)
-    leg.media.takeOffer(description)
-    guard leg.media.offered(.audio) != nil, let answer = answerBody(for: leg, facing: near),
+    leg.media = descriptions
+    guard leg.media.takeOffer(description), leg.media.offered(.audio) != nil,
+      let answer = answerBody(for: leg, facing: near),
       leg.media.settled(.audio) != nil
     else {
-      _ = board.media.close(ports.id)
+      _ = board.media.close(descriptions.id)
       leg.media = silent
       return .failure(.notAcceptable)
     }
     leg.pageName = turn.random.hex(bytes: 16)
-    board.register(media: ports.id, leg, self)
+    board.register(media: descriptions.id, leg, self)
     join(leg, &turn)
     return .success(PageAnswer(leg: leg.pageName, description: answer.bytes))
   }
+}
+
+/// A leg that has nothing to say of media yet: a page before it answers.
+private final class SilentDescriptions: LegDescriptions {
+  var id: MediaLegID { .none }
+  var form: MediaForm { .webRTC }
+  var hasRemote: Bool { false }
+
+  func takeOffer(_ description: SessionDescription) -> Bool { false }
+  func dismissOffer() {}
+  func offered(_ kind: MediaKind) -> (formats: [Format], direction: Direction)? { nil }
+  func answer(
+    audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction
+  ) -> Body? { nil }
+  func offer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body {
+    .sdp([])
+  }
+  func settle(_ answer: SessionDescription) -> Bool { false }
+  func withdrawOffer() {}
+  func settled(_ kind: MediaKind) -> PeerStream? { nil }
+  func stream(_ kind: MediaKind) -> LegStream? { nil }
 }

@@ -31,7 +31,7 @@ extension Call {
       guard let answer = answerBody(for: caller, facing: leg) else {
         return finish(.failed, status: 488, reason: .notAcceptable, &turn)
       }
-      if caller.media.remote == nil { caller.exchange = .acknowledging }
+      if !caller.media.hasRemote { caller.exchange = .acknowledging }
       answeredAt = board.dialplan.wall
       answeredBy = leg.party.username
       answerCaller(answer, &turn)
@@ -42,7 +42,7 @@ extension Call {
     }
     applyStreams(of: leg)
     let listeners = legs.filter { $0 !== caller && $0.state == .talking }
-    board.media.page(from: caller.media.ports.id, to: listeners.map(\.media.ports.id))
+    board.media.page(from: caller.media.id, to: listeners.map(\.media.id))
   }
 
   /// A panel is out, or the time to answer is: without any panel left the page is over.

@@ -98,8 +98,12 @@ package struct LegStream: Sendable, Equatable {
   package var receiving: [Format]
   /// Where the peer's signalling comes from: the only other address its media may have.
   package var signalledFrom: IPAddress?
+  package var form: MediaForm
 
-  package init(peer: PeerStream, receiving: [Format], signalledFrom: IPAddress?) {
+  package init(
+    peer: PeerStream, receiving: [Format], signalledFrom: IPAddress?, form: MediaForm = .plain
+  ) {
+    self.form = form
     self.peer = peer
     self.receiving = receiving
     self.signalledFrom = signalledFrom
@@ -148,10 +152,20 @@ package struct StreamCounts: Sendable, Hashable {
   }
 }
 
+/// What a device's media is made of.
+package enum MediaForm: Sendable, Hashable {
+  /// RTP to a port of its own, as panels and stations speak it.
+  case plain
+  /// ICE, DTLS and SRTP, as browsers speak it.
+  case webRTC
+}
+
 /// The media plane, as calls need it. It knows nothing of signalling.
 package protocol Media: AnyObject {
   /// Ports for one leg, on the address that `peer` can reach; nil when there are none left.
   func open(video: Bool, facing peer: IPAddress?) -> MediaLeg?
+  /// A peer connection for one leg that is going to answer `offer`, or to make an offer; nil when there is no room.
+  func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)?
   /// Sets or changes where a leg sends and what it takes. A nil stream is off.
   func setStreams(_ leg: MediaLegID, audio: LegStream?, video: LegStream?)
   /// Whether two streams can be joined beside what runs: turning one encoding into another costs, and the machine has
@@ -203,10 +217,15 @@ package struct Contact: Sendable {
   package var address: IPAddress?
   /// The credential it registered with, so that revoking ends its board.
   package var credential: UInt64?
+  package var form: MediaForm
 
   package var isPage: Bool { destination == nil }
 
-  package init(id: String, destination: Destination?, address: IPAddress? = nil, credential: UInt64? = nil) {
+  package init(
+    id: String, destination: Destination?, address: IPAddress? = nil, credential: UInt64? = nil,
+    form: MediaForm = .plain
+  ) {
+    self.form = form
     self.id = id
     self.destination = destination
     self.address = address
@@ -227,11 +246,13 @@ package struct Invitation: Sendable {
   package var source: IPAddress?
   /// The session that this one takes over (RFC 3891), found by the agent.
   package var replaces: SessionID?
+  package var form: MediaForm
 
   package init(
     caller: Caller, credential: UInt64? = nil, dialled: String, callID: String, body: Body?,
-    source: IPAddress? = nil, replaces: SessionID? = nil
+    source: IPAddress? = nil, replaces: SessionID? = nil, form: MediaForm = .plain
   ) {
+    self.form = form
     self.caller = caller
     self.credential = credential
     self.dialled = dialled

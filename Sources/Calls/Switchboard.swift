@@ -83,8 +83,6 @@ package final class Switchboard {
   /// Calls that are over, the latest last, with who took part: a page that comes late hears that it does.
   private(set) var finished: [(id: CallID, accounts: Set<String>)] = []
   private static let finishedKept = 256
-  /// Browsers that add candidates after their answer; nil where none can answer.
-  package weak var browserMedia: (any BrowserMedia)?
   private var bySession: [SessionID: (leg: Leg, call: Call)] = [:]
   private var byMedia: [MediaLegID: (leg: Leg, call: Call)] = [:]
   private var events: [CallEvent] = []
@@ -122,23 +120,23 @@ package final class Switchboard {
     guard running.count < limit else {
       return signalling.refuse(session, status: 503, headers: retry, &turn)
     }
-    let hasPicture = offer.map { $0.firstPlain(.video) != nil } ?? false
-    guard let ports = media.open(video: hasPicture, facing: invitation.source) else {
-      return signalling.refuse(session, status: 503, headers: retry, &turn)
-    }
-    var legMedia = LegMedia(ports: ports, peerAddress: invitation.source, originID: turn.random.next() >> 2)
-    if let offer { legMedia.takeOffer(offer) }
+    let hasPicture = offer?.media.contains { $0.kind == .video && !$0.isRejected } ?? false
+    guard
+      let descriptions = descriptions(
+        of: invitation.form, video: hasPicture, offer: offer, facing: invitation.source, &turn)
+    else { return signalling.refuse(session, status: 503, headers: retry, &turn) }
+    let isOfferTaken = offer.map { descriptions.takeOffer($0) } ?? true
     let leg = Leg(
       session: session, party: invitation.caller, unit: dialplan.unit(of: invitation.caller), contact: nil,
-      credential: invitation.credential, media: legMedia)
+      credential: invitation.credential, media: descriptions)
     lastNumber += 1
     let call = Call(
       board: self, number: lastNumber, id: CallID(turn.random.hex(bytes: 8)), invitation: invitation,
       caller: leg, started: dialplan.wall)
     running.append(call)
     register(session: session, leg, call)
-    register(media: ports.id, leg, call)
-    if offer != nil, legMedia.offered(.audio) == nil {
+    register(media: descriptions.id, leg, call)
+    if offer != nil, !isOfferTaken || descriptions.offered(.audio) == nil {
       call.finish(.failed, status: 488, reason: nil, &turn)
     } else if let replaced = invitation.replaces {
       if let (old, home) = find(replaced), home.replace(old, with: leg, in: call, &turn) {
@@ -149,6 +147,25 @@ package final class Switchboard {
     } else {
       call.arrive(decision, &turn)
     }
+    arm(call)
+  }
+
+  /// Media for one leg, in the form its device speaks; nil when there is no room for more.
+  func descriptions(
+    of form: MediaForm, video: Bool, offer: SessionDescription?, facing peer: IPAddress?, _ turn: inout Turn
+  ) -> (any LegDescriptions)? {
+    switch form {
+    case .webRTC: return media.openPeer(video: video, offer: offer)
+    case .plain:
+      guard let ports = media.open(video: video, facing: peer) else { return nil }
+      return PlainDescriptions(ports: ports, peerAddress: peer, originID: turn.random.next() >> 2)
+    }
+  }
+
+  /// The media of a leg is gone for good: a browser was closed, or its way here broke.
+  package func mediaFailed(_ leg: MediaLegID, _ turn: inout Turn) {
+    guard let (leg, call) = byMedia[leg] else { return }
+    call.mediaFailed(leg, &turn)
     arm(call)
   }
 
@@ -287,8 +304,8 @@ package final class Switchboard {
   private func play(_ tone: CallTone, in id: CallID) {
     guard let call = running.first(where: { $0.id == id }), case .talking(let first, let second) = call.state
     else { return }
-    media.play(tone, on: first.media.ports.id)
-    media.play(tone, on: second.media.ports.id)
+    media.play(tone, on: first.media.id)
+    media.play(tone, on: second.media.id)
   }
 
   /// Keys towards a station that talks, for an authorised actuator: the only way keys reach a station. In `call`, or
@@ -303,7 +320,7 @@ package final class Switchboard {
       switch form {
       case .rfc4733:
         guard leg.media.settled(.audio)?.telephoneEvent != nil else { return false }
-        media.sendKeys(digits, on: leg.media.ports.id)
+        media.sendKeys(digits, on: leg.media.id)
       case .info:
         for digit in digits { signalling.info(leg.session, body: KeyBody.body(digit), &turn) }
       }

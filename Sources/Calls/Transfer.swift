@@ -73,7 +73,7 @@ extension Call {
   private func give(_ leg: Leg, to other: Call, _ turn: inout Turn) {
     legs.removeAll { $0 === leg }
     board.register(session: leg.session, leg, other)
-    board.register(media: leg.media.ports.id, leg, other)
+    board.register(media: leg.media.id, leg, other)
     finish(.answered, status: 480, reason: .transferred, &turn)
   }
 
@@ -81,7 +81,7 @@ extension Call {
   func replace(_ replaced: Leg, with leg: Leg, in from: Call, _ turn: inout Turn) -> Bool {
     guard case .talking = state, let stays = other(replaced),
       replaced.party == leg.party || isSameUnit(replaced, leg),
-      leg.media.remote != nil, let answer = answerBody(for: leg, facing: stays)
+      leg.media.hasRemote, let answer = answerBody(for: leg, facing: stays)
     else { return false }
     from.isCallerAnswered = true
     leg.talk(now: turn.now)
@@ -89,7 +89,7 @@ extension Call {
     from.legs.removeAll { $0 === leg }
     from.state = .over
     board.register(session: leg.session, leg, self)
-    board.register(media: leg.media.ports.id, leg, self)
+    board.register(media: leg.media.id, leg, self)
     board.remove(from)
     legs.append(leg)
     state = .talking(stays, leg)

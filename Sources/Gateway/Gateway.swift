@@ -159,6 +159,7 @@ package final class Gateway {
     house.agent.configuration.locals = sip.locals
     house.gate.setAddresses(sip.locals.map(\.endpoint.address))
     serveWeb(house)
+    servePeers(house)
     phase = .serving
     turn { turn in house.load(stored, &turn) }
     host?.gatewayIsReady(readyLine)
@@ -225,6 +226,27 @@ package final class Gateway {
       ["origin": .text(String(origin.prefix(200)))])
   }
   private var foreignOrigins: Set<String> = []
+
+  /// Opens the one port of every peer connection, for each family of addresses that this machine has.
+  private func servePeers(_ house: House) {
+    guard let maker = setting.handshakes else { return }
+    let port = configuration.media.webrtcPort
+    let addresses = mediaAddresses
+    var families: [IPAddress] = []
+    if addresses.contains(where: \.isV4) { families.append(.anyV4) }
+    if addresses.contains(where: { !$0.isV4 }) { families.append(.anyV6) }
+    do throws(NetworkFailure) {
+      try house.plane.listenForPeers(
+        at: families.map { Endpoint($0, port: port) }, addresses: addresses, maker: maker)
+    } catch {
+      note("WebRTC on UDP port \(port)", error)
+    }
+  }
+
+  /// The addresses that media may use.
+  var mediaAddresses: [IPAddress] {
+    configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
+  }
 
   private(set) var http: [Endpoint] = []
   private(set) var https: [Endpoint] = []

@@ -5,9 +5,11 @@ internal import JSON
 internal import Journal
 internal import Management
 internal import MediaPlane
+internal import SDP
 internal import SIP
 internal import Store
 internal import Web
+internal import WebRTC
 internal import Wire
 
 // Who hears what: the one table of events in the house.
@@ -70,7 +72,15 @@ extension House {
       callID: message.callID,
       body: message.hasBody
         ? Body(contentType: message.contentType ?? "application/sdp", bytes: message.body) : nil,
-      source: flow.remote.address, replaces: agent.session(replacedBy: message))
+      source: flow.remote.address, replaces: agent.session(replacedBy: message), form: form(message, flow))
+  }
+
+  /// An offer says itself what it is made of; without one whoever came by WebSocket is a browser.
+  private func form(_ invite: Message, _ flow: Flow) -> MediaForm {
+    guard invite.hasBody, let offer = try? SessionDescription(parsing: invite.body) else {
+      return flow.transport.isWeb ? .webRTC : .plain
+    }
+    return PeerConnection.isWebRTC(offer) ? .webRTC : .plain
   }
 
   // MARK: From the media plane
@@ -78,6 +88,7 @@ extension House {
   func route(_ event: MediaEvent, _ turn: inout Turn) {
     switch event {
     case .key(let leg, let digit, _): calls.keyReceived(digit, on: MediaLegID(leg.handle), &turn)
+    case .failed(let leg): calls.mediaFailed(MediaLegID(leg.handle), &turn)
     case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
       // Calls looks at the counts of its legs itself; nobody else asks.
       break

@@ -70,12 +70,11 @@ final class House {
     } house: { [links] in
       links.house
     }
-    let addresses =
-      configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
     calls = Switchboard(
       configuration: CallsConfiguration(domain: configuration.gateway.domain),
       signalling: AgentSignalling(agent: agent, domain: configuration.gateway.domain),
-      media: PlaneMedia(plane: plane, addresses: addresses), dialplan: dialplan, now: world.now)
+      media: PlaneMedia(plane: plane, addresses: gateway.mediaAddresses, ice: configuration.media.ice),
+      dialplan: dialplan, now: world.now)
     fetcher = DeviceFetcher(world: world, streams: gateway.streams)
     porter = Porter(book: book, calls: calls)
     tallies = Tallies(gateway.counters)

@@ -59,7 +59,8 @@ final class HouseDialplan: Dialplan {
     return Contact(
       id: String(binding.id),
       destination: Destination(uri: uri, flow: binding.flow, route: binding.path),
-      address: binding.flow.remote.address, credential: binding.credential)
+      address: binding.flow.remote.address, credential: binding.credential,
+      form: binding.flow.transport.isWeb ? .webRTC : .plain)
   }
 
   func station(_ name: StationName) -> Station? { book.building.station(name) }

@@ -1,6 +1,8 @@
 internal import Calls
+internal import ICE
 package import MediaPlane
 package import SDP
+internal import WebRTC
 internal import Wire
 
 /// Gives `Calls` the media plane: what a description settled becomes what a stream sends and takes.
@@ -8,9 +10,11 @@ final class PlaneMedia: Media {
   private let plane: MediaPlane
   /// Addresses that media may use, routable ones first.
   private let addresses: [IPAddress]
+  private let ice: Configuration.ICE
 
-  init(plane: MediaPlane, addresses: [IPAddress]) {
+  init(plane: MediaPlane, addresses: [IPAddress], ice: Configuration.ICE) {
     self.plane = plane
+    self.ice = ice
     self.addresses = addresses
   }
 
@@ -21,6 +25,17 @@ final class PlaneMedia: Media {
     return MediaLeg(
       id: MediaLegID(ports.leg.handle), address: ports.address, audio: ports.audio,
       audioRTCP: ports.audioRTCP, video: ports.video, videoRTCP: ports.videoRTCP)
+  }
+
+  func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)? {
+    // A peer that is lite sends no checks: then we do.
+    let isLite = offer.map(PeerConnection.isLite) ?? false
+    let mode: ICEMode = ice == .full || ice == .auto && isLite ? .full : .lite
+    let spec = PeerSpec(
+      kinds: video ? .audioAndVideo : .audio, mode: mode,
+      role: isLite || offer == nil ? .controlling : .controlled)
+    guard let leg = try? plane.openPeer(spec) else { return nil }
+    return PeerDescriptions(leg, of: plane)
   }
 
   /// Ours that shares the longest prefix with the peer's.
@@ -44,7 +59,8 @@ final class PlaneMedia: Media {
   }
 
   private func remote(_ stream: LegStream) -> RemoteStream? {
-    guard let rtp = stream.peer.rtp else { return nil }
+    // The path of a peer connection is its own affair: its streams have no address.
+    guard let rtp = stream.form == .webRTC ? Endpoint(.anyV4, port: 9) : stream.peer.rtp else { return nil }
     return RemoteStream(
       rtp: rtp, rtcp: stream.peer.rtcp, rtcpMux: stream.peer.muxesRTCP,
       signalledFrom: stream.signalledFrom ?? rtp.address,

@@ -1,6 +1,7 @@
 package import Directory
 package import Store
 package import Transport
+package import WebRTC
 
 /// What the gateway reads from its machine when it starts and when it is told to look again.
 package struct Materials: Sendable {
@@ -70,6 +71,8 @@ package struct Setting {
   package var materials: Materials
   package var premises: any Premises
   package var sessions: any SessionSource
+  /// Makes the handshakes of peer connections; nil where none can be had: browsers then get no media.
+  package var handshakes: (any DTLSMaker)?
   /// 32 bytes that wrap everything secret in the store.
   package var deviceKey: [UInt8]
   package var processID: Int
@@ -79,12 +82,14 @@ package struct Setting {
   package var acceptsNewDomain: Bool
 
   package init(
-    materials: Materials, premises: any Premises, sessions: any SessionSource, deviceKey: [UInt8],
+    materials: Materials, premises: any Premises, sessions: any SessionSource,
+    handshakes: (any DTLSMaker)? = nil, deviceKey: [UInt8],
     processID: Int, version: String, demo: Building? = nil, acceptsNewDomain: Bool = false
   ) {
     self.materials = materials
     self.premises = premises
     self.sessions = sessions
+    self.handshakes = handshakes
     self.deviceKey = deviceKey
     self.processID = processID
     self.version = version

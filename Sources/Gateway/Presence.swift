@@ -22,7 +22,9 @@ struct Presence {
   /// The name of a page's leg in its call: one browser is one device, however many tabs it has.
   static func name(_ credential: UInt64) -> String { "page:\(credential)" }
   static func contact(_ scope: DeviceScope, at address: IPAddress? = nil) -> Contact {
-    Contact(id: name(scope.credential), destination: nil, address: address, credential: scope.credential)
+    Contact(
+      id: name(scope.credential), destination: nil, address: address, credential: scope.credential,
+      form: .webRTC)
   }
 
   /// A stream of that device opened. True when it was not here a moment ago.

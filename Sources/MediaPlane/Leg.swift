@@ -186,6 +186,8 @@ package enum MediaEvent: Hashable, Sendable {
   case promptEnded(LegID, Prompt)
   /// Every key asked for by `sendKeys` is out.
   case keysSent(LegID)
+  /// The connection of a leg is gone for good: its path died, its handshake failed, or the peer closed it.
+  case failed(LegID)
 }
 
 /// Figures of one stream since the leg was opened.

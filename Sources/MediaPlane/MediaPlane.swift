@@ -29,7 +29,7 @@ package final class MediaPlane {
   let world: any World
   let configuration: MediaConfiguration
   let canonicalName: [UInt8]
-  private var legs: Slab<Leg>
+  var legs: Slab<Leg>
   var streams: [Stream?] = []
   private var freeStreams: [Int] = []
   /// Twice the stream's index, plus one for the RTCP socket.
@@ -49,6 +49,9 @@ package final class MediaPlane {
   /// What a timer of a stream is for; the token is four times the stream's index plus this.
   enum TimerKind: UInt64 { case report, frame, silence, path }
 
+  /// Legs over peer connections: see Peers.swift.
+  var peers: Peers
+
   /// A plane that takes its ports from `ports`: even ones for RTP, the next for RTCP.
   package init(
     world: any World, ports: ClosedRange<UInt16>, configuration: MediaConfiguration = MediaConfiguration()
@@ -62,6 +65,7 @@ package final class MediaPlane {
     legs = Slab(limit: max(1, configuration.legs))
     sockets = SocketTable(capacity: 64)
     self.ports = Ports(ports, start: random.next())
+    peers = Peers(limit: max(1, configuration.legs))
   }
 
   // Joined streams hold one another: a plane that is dropped in mid-call parts them.
@@ -89,20 +93,30 @@ package final class MediaPlane {
         throw error
       }
     }
-    let audio = makeStream(.audio, audioPair, spec)
-    let video = videoPair.map { makeStream(.video, $0, spec) }
-    guard let handle = legs.insert(Leg(audio: audio, video: video)) else { throw .tooManyLegs }
+    let isBoundToAll = spec.address.isUnspecified
+    let audio = makeStream(.audio, .ports(audioPair), isBoundToAll: isBoundToAll)
+    let video = videoPair.map { makeStream(.video, .ports($0), isBoundToAll: isBoundToAll) }
+    guard let id = enter(audio, video) else { throw .tooManyLegs }
+    for (stream, pair) in [(audio, audioPair as PortPair?), (video, videoPair)] {
+      guard let stream, let pair else { continue }
+      sockets.insert(pair.rtp.handle.raw, Int32(2 * stream.index))
+      sockets.insert(pair.rtcp.handle.raw, Int32(2 * stream.index + 1))
+    }
+    return LegPorts(
+      leg: id, address: spec.address, audio: audioPair.even, audioRTCP: audioPair.even + 1,
+      video: videoPair?.even, videoRTCP: videoPair.map { $0.even + 1 })
+  }
+
+  /// Gives a leg its place; nil when there is none left.
+  func enter(_ audio: Stream, _ video: Stream?) -> LegID? {
+    guard let handle = legs.insert(Leg(audio: audio, video: video)) else { return nil }
     let id = LegID(handle)
     for stream in [audio, video] {
       guard let stream else { continue }
       stream.leg = id
       streams[stream.index] = stream
-      sockets.insert(stream.pair.rtp.handle.raw, Int32(2 * stream.index))
-      sockets.insert(stream.pair.rtcp.handle.raw, Int32(2 * stream.index + 1))
     }
-    return LegPorts(
-      leg: id, address: spec.address, audio: audioPair.even, audioRTCP: audioPair.even + 1,
-      video: videoPair?.even, videoRTCP: videoPair.map { $0.even + 1 })
+    return id
   }
 
   private func takeStreamIndex() -> Int {
@@ -111,13 +125,12 @@ package final class MediaPlane {
     return streams.count - 1
   }
 
-  private func makeStream(_ kind: MediaKind, _ pair: PortPair, _ spec: LegSpec) -> Stream {
+  func makeStream(_ kind: MediaKind, _ carrier: Carrier?, isBoundToAll: Bool) -> Stream {
     let timeline = Timeline(
       ssrc: UInt32(truncatingIfNeeded: random.next()), sequence: UInt16(truncatingIfNeeded: random.next()),
       timestamp: UInt32(truncatingIfNeeded: random.next()), clockRate: kind == .audio ? 8000 : 90_000)
     return Stream(
-      kind: kind, index: takeStreamIndex(), pair: pair, timeline: timeline,
-      isBoundToAll: spec.address.isUnspecified)
+      kind: kind, index: takeStreamIndex(), carrier: carrier, timeline: timeline, isBoundToAll: isBoundToAll)
   }
 
   /// Ends a leg and gives its ports up. Its figures; nil for a leg that is gone.
@@ -132,12 +145,15 @@ package final class MediaPlane {
       for timer in [stream.reportTimer, stream.frameTimer, stream.silenceTimer, stream.pathTimer] {
         if let timer { wheel.cancel(timer) }
       }
-      sockets.remove(stream.pair.rtp.handle.raw)
-      sockets.remove(stream.pair.rtcp.handle.raw)
-      ports.close(stream.pair, in: world)
+      if case .ports(let pair) = stream.carrier {
+        sockets.remove(pair.rtp.handle.raw)
+        sockets.remove(pair.rtcp.handle.raw)
+        ports.close(pair, in: world)
+      }
       streams[stream.index] = nil
       freeStreams.append(stream.index)
     }
+    if case .peer(let peer) = leg.audio.carrier { close(peer) }
     return result
   }
 
@@ -186,7 +202,7 @@ package final class MediaPlane {
   }
 
   /// A new name for what the stream feeds: timelines that it feeds go on from where they are.
-  private func nameFeeder(_ stream: Stream) { stream.feeder = newFeeder() }
+  func nameFeeder(_ stream: Stream) { stream.feeder = newFeeder() }
 
   /// A name that no other feeder of a timeline has.
   func newFeeder() -> Timeline.Feeder {
@@ -316,13 +332,20 @@ package final class MediaPlane {
 
   // MARK: Turns
 
-  package func owns(_ socket: SocketID) -> Bool { sockets[socket.handle.raw] != nil }
+  package func owns(_ socket: SocketID) -> Bool {
+    sockets[socket.handle.raw] != nil || peers.isOurs(socket)
+  }
 
   /// A datagram for one of our sockets; others are ignored.
   package func received(
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
   ) {
-    guard let place = sockets[socket.handle.raw], let stream = streams[Int(place) / 2] else { return }
+    guard let place = sockets[socket.handle.raw], let stream = streams[Int(place) / 2] else {
+      if peers.isOurs(socket) {
+        receivePeer(datagram, Flow(.udp, local: local, remote: remote, socket: socket))
+      }
+      return
+    }
     if place & 1 == 1 || PacketHeader.looksLikeControl(datagram) {
       receiveControl(datagram, stream, from: remote)
     } else {
@@ -337,6 +360,10 @@ package final class MediaPlane {
   package func advance() {
     let now = world.now
     while let token = wheel.expired(by: now) {
+      if MediaPlane.isPeerTimer(token) {
+        advancePeer(token)
+        continue
+      }
       guard let kind = TimerKind(rawValue: token & 3), let stream = streams[Int(token >> 2)] else { continue }
       switch kind {
       case .report:

@@ -31,8 +31,13 @@ extension MediaPlane {
       stream.figures.unmapped += 1
       return
     }
-    let now = world.now
     if stream.pinned == nil { pin(stream, remote, header.ssrc, local) }
+    take(datagram, header, meaning, stream)
+  }
+
+  /// A packet of somebody who may speak.
+  func take(_ datagram: Span<UInt8>, _ header: PacketHeader, _ meaning: Meaning, _ stream: Stream) {
+    let now = world.now
     stream.figures.packetsIn += 1
     stream.figures.bytesIn += UInt64(header.payload.count)
     if case .media(_, let clockRate) = meaning { stream.count(at: clockRate) }
@@ -66,6 +71,11 @@ extension MediaPlane {
     }
     if stream.isBoundToAll, !local.address.isUnspecified { stream.source = local.address }
     stream.findDestination()
+    begun(stream)
+  }
+
+  /// The first packet of a source is here.
+  func begun(_ stream: Stream) {
     tell(.firstPacket(stream.leg, stream.kind))
     if stream.kind == .video, !stream.links.isEmpty { requestKeyFrame(stream, fullIntra: false) }
   }
@@ -211,7 +221,11 @@ extension MediaPlane {
       ssrc: sink.timeline.ssrc, marker: marker
     ).bytes
     sink.timeline.sent(payload: payload.count)
-    world.send(head.span, payload, on: sink.pair.rtp, to: destination, from: sink.source)
+    switch sink.carrier {
+    case .ports(let pair): world.send(head.span, payload, on: pair.rtp, to: destination, from: sink.source)
+    case .peer(let peer): send(head.span, payload, by: peer)
+    case nil: break
+    }
   }
 
   // MARK: Our own sounds

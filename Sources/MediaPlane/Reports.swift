@@ -56,7 +56,7 @@ extension MediaPlane {
     return true
   }
 
-  private func take(_ packet: ControlPacket, _ stream: Stream) {
+  func take(_ packet: ControlPacket, _ stream: Stream) {
     switch packet {
     case .senderReport(let ssrc, let information, let blocks):
       guard ssrc == stream.controlSource else { return }
@@ -145,8 +145,12 @@ extension MediaPlane {
   private func sendControl(_ stream: Stream) {
     guard let remote = stream.remote, let destination = stream.controlDestination else { return }
     let bytes = control.bytes
-    world.send(
-      bytes.span, on: remote.rtcpMux ? stream.pair.rtp : stream.pair.rtcp, to: destination,
-      from: stream.source)
+    switch stream.carrier {
+    case .ports(let pair):
+      world.send(
+        bytes.span, on: remote.rtcpMux ? pair.rtp : pair.rtcp, to: destination, from: stream.source)
+    case .peer(let peer): sendControl(bytes.span, by: peer)
+    case nil: break
+    }
   }
 }

@@ -2,6 +2,7 @@
 
 internal import Codecs
 internal import RTP
+internal import WebRTC
 internal import Wire
 
 /// What a payload type means when it comes in.
@@ -36,12 +37,24 @@ final class Link {
   }
 }
 
+/// What carries a stream to its peer and back.
+enum Carrier {
+  /// Plain RTP over ports of its own.
+  case ports(PortPair)
+  /// SRTP over the one path of a peer connection.
+  case peer(Peer)
+}
+
 final class Stream {
+  /// Where a stream over a peer connection is said to go, as its SDP says: the path is the connection's affair.
+  static let bundled = Endpoint(.anyV4, port: 9)
+
   var leg = LegID.none
   let kind: MediaKind
   /// Its place among the plane's streams.
   let index: Int
-  let pair: PortPair
+  /// Nil only while the connection that carries it is being made.
+  var carrier: Carrier?
   let isBoundToAll: Bool
   var remote: RemoteStream?
 
@@ -106,10 +119,10 @@ final class Stream {
   var lastKeyFrameRequest: Instant?
   var fullIntraSequence: UInt8 = 0
 
-  init(kind: MediaKind, index: Int, pair: PortPair, timeline: Timeline, isBoundToAll: Bool) {
+  init(kind: MediaKind, index: Int, carrier: Carrier?, timeline: Timeline, isBoundToAll: Bool) {
     self.kind = kind
     self.index = index
-    self.pair = pair
+    self.carrier = carrier
     self.timeline = timeline
     self.isBoundToAll = isBoundToAll
   }
@@ -128,6 +141,11 @@ final class Stream {
     isNegotiated = remote != nil
     mayPeerSend = remote?.direction.peerSends ?? false
     telephoneEvent = remote?.telephoneEvent.map { $0 & 0x7F }
+    if case .peer(let peer) = carrier {
+      destination = peer.connection.isReady && remote != nil ? Stream.bundled : nil
+      isListening = remote?.direction.peerListens ?? false
+      return
+    }
     guard let remote, remote.rtp.port != 0, !remote.rtp.address.isUnspecified else {
       destination = nil
       isListening = false
@@ -139,6 +157,7 @@ final class Stream {
 
   var controlDestination: Endpoint? {
     guard let remote, let destination else { return nil }
+    if case .peer = carrier { return destination }
     if let pinnedControl { return pinnedControl }
     if remote.rtcpMux { return destination }
     if destination == remote.rtp, let rtcp = remote.rtcp, rtcp.port != 0, !rtcp.address.isUnspecified {
@@ -180,6 +199,14 @@ final class Stream {
     keys = KeyReceiver()
     lostBefore += reception.lost
     reception = Reception(clockRate: reception.clockRate)
+  }
+
+  /// Whoever holds the keys speaks under another source than before, or for the first time.
+  func newSource(_ source: UInt32) {
+    if pinned != nil { forgetSource() }
+    pinned = Stream.bundled
+    pinnedSource = source
+    findDestination()
   }
 
   /// The far side has no such stream (any more): nobody may speak, nothing is sent.

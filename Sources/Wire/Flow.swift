@@ -5,6 +5,8 @@ package enum TransportKind: UInt8, Hashable, Sendable, CaseIterable {
   /// A stream keeps order and delivers or fails; a datagram may be lost.
   package var isReliable: Bool { self != .udp }
   package var isSecure: Bool { self == .tls || self == .wss }
+  /// WebSocket: the peer is a browser, or speaks as one.
+  package var isWeb: Bool { self == .ws || self == .wss }
 }
 
 /// The path a message came by, or should leave by.

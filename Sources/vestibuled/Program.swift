@@ -1,3 +1,4 @@
+import Crypto
 import Devices
 import Directory
 import Doors
@@ -6,6 +7,7 @@ import Glibc
 import Journal
 import Reactor
 import Store
+import WebRTC
 import Wire
 
 /// The daemon: reads its options and files, makes a gateway in the loop's thread, and ends with its status.
@@ -129,13 +131,25 @@ final class Service: Resident, GatewayHost {
       gateway = Gateway(
         world: reactor,
         setting: Setting(
-          materials: materials, premises: machine, sessions: sessions, deviceKey: key,
+          materials: materials, premises: machine, sessions: sessions, handshakes: handshakes(reactor),
+          deviceKey: key,
           processID: Int(getpid()), version: Program.version,
           demo: options.demo ? Building.demo() : nil, acceptsNewDomain: options.acceptNewDomain),
         lines: GPIOChips(), sink: standardSink(), host: self)
     }
     watchdogDue = notifier.watchdogInterval.map { reactor.now + $0 / 2 }
     return self
+  }
+
+  /// Keys and a certificate for the media of browsers, new at each start.
+  private func handshakes(_ reactor: Reactor) -> (any DTLSMaker)? {
+    var random = reactor.makeRandom()
+    do throws(TLSFailure) {
+      return DTLSSessions(try DTLSContext.make(serial: random.next(), at: reactor.wall))
+    } catch {
+      Program.complain(["dtls: \(error); browsers get no sound"])
+      return nil
+    }
   }
 
   private func end(_ status: Int32) {

@@ -141,6 +141,8 @@ final class CountedMedia: Media {
       video: video ? port + 2 : nil,
       videoRTCP: video ? port + 3 : nil)
   }
+  /// These calls know plain RTP only.
+  func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)? { nil }
   func setStreams(_ leg: MediaLegID, audio: LegStream?, video: LegStream?) {
     precondition(open[leg] != nil, "streams of a closed leg")
     open[leg]?.audio = audio

@@ -9,7 +9,8 @@ final class OpenGate: Gatekeeper {
   func serves(_ uri: URI, on flow: Flow) -> Bool { true }
   func decide(_ request: Message, on flow: Flow, _ turn: inout Turn) -> GateDecision {
     let user = request.from.uri.user ?? ""
-    return .admit(user.hasPrefix("intercom") ? .station(user, credential: nil) : .account(user, credential: 1))
+    return .admit(
+      user.hasPrefix("intercom") ? .station(user, credential: nil) : .account(user, credential: 1))
   }
 }
 

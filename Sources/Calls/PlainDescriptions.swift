@@ -2,17 +2,19 @@ internal import SDP
 internal import SIP
 internal import Wire
 
-/// The descriptions of one leg: what we wrote, what the peer wrote, what the two settle. Versions grow only when
-/// what we say changes, and an `m=` line once written keeps its place.
-struct LegMedia {
-  let ports: MediaLeg
+/// The descriptions of a leg of plain RTP: versions grow only when what we say changes, and an `m=` line once written
+/// keeps its place.
+final class PlainDescriptions: LegDescriptions {
+  private let ports: MediaLeg
   /// Where the peer's signalling comes from.
-  let peerAddress: IPAddress?
+  private let peerAddress: IPAddress?
   private let originID: UInt64
   private var version: UInt64 = 0
   private var lines: [LocalLine] = []
-  private(set) var local: SessionDescription?
-  private(set) var remote: SessionDescription?
+  private var local: SessionDescription?
+  private var remote: SessionDescription?
+  /// What the peer had said before its offer in progress.
+  private var previous: SessionDescription?
   /// Offered and not yet answered.
   private var proposal: (lines: [LocalLine], description: SessionDescription)?
 
@@ -22,10 +24,19 @@ struct LegMedia {
     self.originID = originID
   }
 
+  var id: MediaLegID { ports.id }
+  var form: MediaForm { .plain }
+  var hasRemote: Bool { remote != nil }
+
   // MARK: What the peer said
 
-  /// The peer's first offer, before we answer it.
-  mutating func takeOffer(_ description: SessionDescription) { remote = description }
+  func takeOffer(_ description: SessionDescription) -> Bool {
+    previous = remote
+    remote = description
+    return true
+  }
+
+  func dismissOffer() { remote = previous }
 
   /// The peer's sound, or picture, as it describes it: formats and which way.
   func offered(_ kind: MediaKind) -> (formats: [Format], direction: Direction)? {
@@ -51,14 +62,11 @@ struct LegMedia {
     return LegStream(peer: peer, receiving: own.formats, signalledFrom: peerAddress)
   }
 
-  /// Which way our last description lets a stream flow.
-  func direction(_ kind: MediaKind) -> Direction? { stream(of: lines, kind)?.direction }
-
   // MARK: What we say
 
   /// An offer, first or further, sent but not settled before `settle`. Lines of earlier descriptions stay.
-  mutating func offer(
-    audio: [Format], _ direction: Direction, video: [Format] = [], videoDirection: Direction = .sendrecv
+  func offer(
+    audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction
   ) -> Body {
     var next = lines.map { line in
       if case .stream(let stream) = line {
@@ -76,7 +84,7 @@ struct LegMedia {
 
   /// The peer's answer to our offer, or its answer anew (183, then 200). False when it leaves no sound: everything
   /// stays as it was.
-  mutating func settle(_ answer: SessionDescription) -> Bool {
+  func settle(_ answer: SessionDescription) -> Bool {
     let before = (lines, local, remote)
     if let proposal {
       lines = proposal.lines
@@ -90,13 +98,13 @@ struct LegMedia {
   }
 
   /// Our offer was refused: everything stays as it was.
-  mutating func withdrawOffer() { proposal = nil }
+  func withdrawOffer() { proposal = nil }
 
   /// An answer to the peer's last offer: every line of it, the first usable sound and picture accepted, the rest
   /// refused.
-  mutating func answer(
-    audio: [Format], _ direction: Direction, video: [Format] = [], videoDirection: Direction = .sendrecv
-  ) -> Body {
+  func answer(
+    audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction
+  ) -> Body? {
     guard let remote else {
       return offer(audio: audio, direction, video: video, videoDirection: videoDirection)
     }
@@ -151,7 +159,7 @@ struct LegMedia {
     if let place { lines[place] = .stream(stream) } else { lines.append(.stream(stream)) }
   }
 
-  private mutating func describe(_ next: [LocalLine]) -> SessionDescription {
+  private func describe(_ next: [LocalLine]) -> SessionDescription {
     if local == nil || next != lines { version += 1 }
     return SessionDescription(
       origin: Origin(id: originID, version: version, address: ports.address), address: ports.address,

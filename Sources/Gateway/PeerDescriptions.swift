@@ -1,0 +1,115 @@
+internal import Calls
+internal import ICE
+internal import MediaPlane
+internal import SDP
+internal import SIP
+internal import WebRTC
+internal import Wire
+
+/// The descriptions of a leg over a peer connection, which writes and reads them itself: what a call says of formats and
+/// directions becomes what the connection offers and answers.
+final class PeerDescriptions: LegDescriptions {
+  let id: MediaLegID
+  private let plane: MediaPlane
+  private(set) var hasRemote = false
+
+  init(_ leg: LegID, of plane: MediaPlane) {
+    id = MediaLegID(leg.handle)
+    self.plane = plane
+  }
+
+  var form: MediaForm { .webRTC }
+
+  private func with<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result? {
+    plane.withPeer(LegID(id.handle), body)
+  }
+
+  // MARK: What the peer said
+
+  func takeOffer(_ description: SessionDescription) -> Bool {
+    let isTaken = with { connection, _ in
+      do throws(PeerRefusal) {
+        try connection.setRemote(offer: description)
+        return true
+      } catch { return false }
+    }
+    if isTaken == true { hasRemote = true }
+    return isTaken ?? false
+  }
+
+  func dismissOffer() { _ = with { connection, _ in connection.withdraw() } }
+
+  func offered(_ kind: SDP.MediaKind) -> (formats: [Format], direction: Direction)? {
+    guard let media = with({ connection, _ in connection.offered(StreamKind(kind)) }) ?? nil,
+      media.formats.contains(where: \.isMedia)
+    else { return nil }
+    return (media.formats, media.direction)
+  }
+
+  func settled(_ kind: SDP.MediaKind) -> PeerStream? {
+    with { connection, _ in connection.settled(StreamKind(kind)) } ?? nil
+  }
+
+  func stream(_ kind: SDP.MediaKind) -> LegStream? {
+    guard let peer = settled(kind) else { return nil }
+    return LegStream(
+      peer: peer, receiving: with { connection, _ in connection.receiving(StreamKind(kind)) } ?? [],
+      signalledFrom: nil,
+      form: .webRTC)
+  }
+
+  // MARK: What we say
+
+  func answer(
+    audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction
+  ) -> Body? {
+    guard hasRemote else {
+      return offer(audio: audio, direction, video: video, videoDirection: videoDirection)
+    }
+    let description = with { connection, turn -> SessionDescription? in
+      do throws(PeerRefusal) {
+        return try connection.createAnswer(
+          audio: PeerMedia(audio, direction), video: video.isEmpty ? nil : PeerMedia(video, videoDirection),
+          &turn)
+      } catch { return nil }
+    }
+    return (description ?? nil).map { .sdp($0.bytes) }
+  }
+
+  func offer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body {
+    let description = with { connection, turn in
+      connection.createOffer(
+        audio: PeerMedia(audio, direction), video: video.isEmpty ? nil : PeerMedia(video, videoDirection),
+        &turn)
+    }
+    return .sdp(description?.bytes ?? [])
+  }
+
+  func settle(_ answer: SessionDescription) -> Bool {
+    let isTaken = with { connection, turn in
+      do throws(PeerRefusal) {
+        try connection.setRemote(answer: answer, &turn)
+        return connection.settled(.audio) != nil
+      } catch { return false }
+    }
+    if isTaken == true { hasRemote = true }
+    return isTaken ?? false
+  }
+
+  func withdrawOffer() { dismissOffer() }
+
+  func trickle(_ fragment: [UInt8]) -> TrickleOutcome {
+    guard let parsed = TrickleFragment(parsing: fragment) else { return .malformed }
+    let isTaken = with { connection, turn in
+      do throws(PeerRefusal) {
+        try connection.apply(parsed, &turn)
+        return true
+      } catch { return false }
+    }
+    return isTaken == true ? .taken : .malformed
+  }
+}
+
+extension StreamKind {
+  init(_ kind: SDP.MediaKind) { self = kind == .video ? .video : .audio }
+}

@@ -1,0 +1,314 @@
+// Legs over peer connections: browsers. All of them share one UDP port; each has one path, by ICE, for sound, picture and
+// reports, and keys of its own, by DTLS.
+//
+// Responsible for: which connection a datagram is for, the turns that the connections are lent, their timers, and
+// handing plain packets to and from the streams. What a packet means and where it goes is the same as for plain RTP
+// (Relay.swift), but for who may speak: whoever holds the keys that the fingerprint vouched for, under any source.
+// Somebody else's: ICE, DTLS and SRTP (WebRTC), and what the descriptions say (whoever calls `withPeer`).
+
+package import ICE
+internal import RTP
+package import WebRTC
+package import Wire
+
+/// One connection with the two streams that it carries.
+final class Peer {
+  let connection: PeerConnection
+  let handle: Handle
+  let tag: UInt32
+  let audio: Stream
+  let video: Stream?
+  var leg = LegID.none
+  var timer: Handle?
+  var due: Instant?
+
+  init(_ connection: PeerConnection, _ handle: Handle, tag: UInt32, audio: Stream, video: Stream?) {
+    self.connection = connection
+    self.handle = handle
+    self.tag = tag
+    self.audio = audio
+    self.video = video
+  }
+}
+
+/// What all connections share.
+struct Peers: ~Copyable {
+  /// How a connection is protected; nil while none can be had.
+  var maker: (any DTLSMaker)?
+  fileprivate(set) var bases: [ICEBase] = []
+  fileprivate var sockets: [SocketID] = []
+  /// By place: the handle is given before the connection is made, which needs its tag.
+  fileprivate var places: Slab<Peer?>
+  fileprivate var demultiplexer = ICEDemultiplexer()
+  fileprivate var outbox: Outbox? = Outbox()
+  /// Handshake steps that may still be taken at `handshakesAt`: asymmetric arithmetic must not hold up voices.
+  fileprivate var handshakes = 0
+  fileprivate var handshakesAt: Instant?
+  /// Where a packet is protected before it leaves.
+  fileprivate var sealed = [UInt8](repeating: 0, count: 2048)
+  /// Datagrams that no connection claims.
+  fileprivate(set) var strays: UInt64 = 0
+
+  init(limit: Int) { places = Slab(limit: limit) }
+
+  func isOurs(_ socket: SocketID) -> Bool { sockets.contains(socket) }
+  fileprivate subscript(_ handle: Handle) -> Peer? { places.read(handle) { $0 } ?? nil }
+}
+
+/// What a peer connection is opened for.
+package struct PeerSpec: Hashable, Sendable {
+  package var kinds: LegSpec.Kinds
+  package var mode: ICEMode
+  package var role: ICERole
+
+  package init(kinds: LegSpec.Kinds = .audio, mode: ICEMode = .lite, role: ICERole = .controlled) {
+    self.kinds = kinds
+    self.mode = mode
+    self.role = role
+  }
+}
+
+extension MediaPlane {
+  /// Handshake steps in one turn of the world.
+  private static let handshakesPerTurn = 2
+  /// Told apart from a stream's timer by its highest bit.
+  private static let peerTimer: UInt64 = 1 << 63
+
+  // MARK: Opening
+
+  /// Opens the port that every connection shares, one socket for each of `endpoints`; `addresses` are ours, offered
+  /// where a socket is bound to all. Without this `openPeer` fails.
+  package func listenForPeers(
+    at endpoints: [Endpoint], addresses: [IPAddress], maker: any DTLSMaker
+  ) throws(NetworkFailure) {
+    for endpoint in endpoints {
+      let socket = try world.openDatagram(
+        endpoint, DatagramOptions(receiveBuffer: 1 << 21, dscp: 46))
+      let local = world.local(of: socket) ?? endpoint
+      peers.sockets.append(socket)
+      let own =
+        local.address.isUnspecified ? addresses.filter { $0.isV4 == local.address.isV4 } : [local.address]
+      for address in own {
+        peers.bases.append(ICEBase(.udp, local: Endpoint(address, port: local.port), socket: socket))
+      }
+    }
+    peers.maker = maker
+  }
+
+  /// Where connections are received; empty when they are not.
+  package var peerEndpoints: [Endpoint] { peers.bases.map(\.local) }
+
+  /// Opens a leg over a peer connection. Nothing flows before descriptions were exchanged (`withPeer`).
+  package func openPeer(_ spec: PeerSpec) throws(MediaFailure) -> LegID {
+    guard let maker = peers.maker, !peers.bases.isEmpty else { throw .noPorts }
+    guard legs.count < legs.limit, let handle = peers.places.insert(nil) else { throw .tooManyLegs }
+    let audio = makeStream(.audio, nil, isBoundToAll: false)
+    let video = spec.kinds == .audioAndVideo ? makeStream(.video, nil, isBoundToAll: false) : nil
+    let tag = handle.index
+    let ice = ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, servers: [], tag: tag)
+    let connection = turn { turn in
+      PeerConnection(
+        PeerConfiguration(
+          ice: ice, audioSource: audio.timeline.ssrc,
+          videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
+          canonicalName: configuration.canonicalName), maker, &turn)
+    }
+    let peer = Peer(connection, handle, tag: tag, audio: audio, video: video)
+    audio.carrier = .peer(peer)
+    video?.carrier = .peer(peer)
+    guard let id = enter(audio, video) else {
+      _ = peers.places.remove(handle)
+      throw .tooManyLegs
+    }
+    peer.leg = id
+    _ = peers.places.update(handle) { $0 = peer }
+    peers.demultiplexer.add(handle, connection.localCredentials, tag: tag)
+    return id
+  }
+
+  func close(_ peer: Peer) {
+    turn { peer.connection.close(&$0) }
+    if let timer = peer.timer { wheel.cancel(timer) }
+    peers.demultiplexer.remove(peer.handle, tag: peer.tag)
+    _ = peers.places.remove(peer.handle)
+    peer.audio.carrier = nil
+    peer.video?.carrier = nil
+  }
+
+  /// Lends the connection of a leg, to describe it and to take descriptions; nil for a leg that has none.
+  package func withPeer<Result>(_ id: LegID, _ body: (PeerConnection, inout Turn) -> Result) -> Result? {
+    guard let peer = peer(id) else { return nil }
+    let result = turn { body(peer.connection, &$0) }
+    settle(peer)
+    return result
+  }
+
+  private func peer(_ id: LegID) -> Peer? {
+    if case .peer(let peer) = legs[id.handle]?.audio.carrier { peer } else { nil }
+  }
+
+  // MARK: Turns
+
+  /// Lends a connection a turn and sends what it wrote.
+  private func turn<Result>(_ body: (inout Turn) -> Result) -> Result {
+    var turn = Turn(now: world.now, random: random, out: peers.outbox.take() ?? Outbox())
+    let result = body(&turn)
+    random = turn.random
+    var box = Outbox()
+    swap(&box, &turn.out)
+    if !box.isEmpty {
+      let bytes = box.bytes
+      for entry in box.entries where entry.flow.transport == .udp {
+        world.send(
+          bytes.span.extracting(entry.range), on: entry.flow.socket, to: entry.flow.remote,
+          from: entry.flow.local.address)
+      }
+      box.removeAll()
+    }
+    peers.outbox = consume box
+    return result
+  }
+
+  /// How many handshake steps are left at this moment.
+  private func handshakesLeft() -> Int {
+    let now = world.now
+    if peers.handshakesAt != now {
+      peers.handshakesAt = now
+      peers.handshakes = MediaPlane.handshakesPerTurn
+    }
+    return peers.handshakes
+  }
+
+  /// A datagram on the shared port.
+  func receivePeer(_ datagram: Span<UInt8>, _ flow: Flow) {
+    guard let handle = peers.demultiplexer.route(datagram, on: flow), let peer = peers[handle] else {
+      peers.strays += 1
+      return
+    }
+    var handshakes = handshakesLeft()
+    let reading = turn { peer.connection.receive(datagram, on: flow, &$0, handshakes: &handshakes) }
+    peers.handshakes = handshakes
+    switch reading {
+    case .nothing: settle(peer)
+    case .rtp(let kind, let length):
+      let plain = peer.connection.plain
+      receiveMedia(plain.span.extracting(0..<length), kind == .video ? peer.video : peer.audio)
+      settle(peer)
+    case .rtcp(let length):
+      let plain = peer.connection.plain
+      receiveControl(plain.span.extracting(0..<length), peer)
+      settle(peer)
+    }
+  }
+
+  func advancePeer(_ token: UInt64) {
+    guard let peer = peers[Handle(raw: token & ~MediaPlane.peerTimer)] else { return }
+    peer.timer = nil
+    peer.due = nil
+    var handshakes = handshakesLeft()
+    turn { peer.connection.advance(&$0, handshakes: &handshakes) }
+    peers.handshakes = handshakes
+    settle(peer)
+  }
+
+  static func isPeerTimer(_ token: UInt64) -> Bool { token & peerTimer != 0 }
+
+  /// Hears what the connection has to tell, and sets its timer.
+  private func settle(_ peer: Peer) {
+    while let event = peer.connection.next() {
+      switch event {
+      case .validated(let flow): peers.demultiplexer.learn(flow, of: peer.handle)
+      case .restarted: peers.demultiplexer.addFragment(peer.connection.localCredentials, of: peer.handle)
+      case .connected, .pathChanged: findWays(of: peer)
+      case .candidate, .gatheringDone, .disconnected: break
+      case .failed, .closed:
+        findWays(of: peer)
+        tell(.failed(peer.leg))
+      }
+    }
+    let due = peer.connection.nextDeadline
+    if due == peer.due { return }
+    if let timer = peer.timer { wheel.cancel(timer) }
+    peer.due = due
+    peer.timer = due.map { wheel.arm($0, token: MediaPlane.peerTimer | peer.handle.raw) }
+  }
+
+  /// The path came or went: so do the streams' destinations.
+  private func findWays(of peer: Peer) {
+    for stream in [peer.audio, peer.video] {
+      guard let stream else { continue }
+      let could = stream.destination != nil
+      stream.findDestination()
+      if !could, stream.destination != nil, stream.kind == .video, let camera = stream.heardFrom {
+        // Whoever can see only now needs a whole picture to begin with.
+        requestKeyFrame(camera, fullIntra: false)
+      }
+    }
+  }
+
+  // MARK: Packets
+
+  private func receiveMedia(_ packet: Span<UInt8>, _ stream: Stream?) {
+    guard let stream, stream.isNegotiated else { return }
+    let header: PacketHeader
+    do {
+      header = try PacketHeader(parsing: packet)
+    } catch {
+      stream.figures.malformed += 1
+      return
+    }
+    let meaning = stream.meanings[Int(header.payloadType)]
+    if case .unknown = meaning {
+      stream.figures.unmapped += 1
+      return
+    }
+    if stream.pinned == nil || stream.pinnedSource != header.ssrc {
+      stream.newSource(header.ssrc)
+      nameFeeder(stream)
+      begun(stream)
+    }
+    take(packet, header, meaning, stream)
+  }
+
+  /// Reports of both streams come in one packet, and name by their sources what they are about.
+  private func receiveControl(_ packet: Span<UInt8>, _ peer: Peer) {
+    var reader = ControlReader()
+    do {
+      while let part = try reader.next(in: packet) {
+        for stream in [peer.audio, peer.video] {
+          guard let stream else { continue }
+          switch part {
+          case .senderReport(let source, _, _), .receiverReport(let source, _): stream.controlSource = source
+          default: break
+          }
+          take(part, stream)
+        }
+      }
+    } catch {
+      peer.audio.figures.malformed += 1
+    }
+  }
+
+  func send(_ header: Span<UInt8>, _ payload: Span<UInt8>, by peer: Peer) {
+    var room = peers.sealed.mutableSpan
+    let length = peer.connection.protect(header, payload, into: &room)
+    send(sealed: length, by: peer)
+  }
+
+  func sendControl(_ compound: Span<UInt8>, by peer: Peer) {
+    var room = peers.sealed.mutableSpan
+    let length = peer.connection.protectControl(compound, into: &room, at: 0)
+    send(sealed: length, by: peer)
+  }
+
+  private func send(sealed length: Int, by peer: Peer) {
+    guard length > 0, let path = peer.connection.path else { return }
+    let bytes = peers.sealed
+    let sealed = bytes.span.extracting(0..<length)
+    if path.relayed == nil, path.channel == nil, path.flow.transport == .udp {
+      world.send(sealed, on: path.flow.socket, to: path.flow.remote, from: path.flow.local.address)
+    } else {
+      turn { _ = peer.connection.send(sealed, &$0) }
+    }
+  }
+}

@@ -1,0 +1,157 @@
+"""A browser answers a door station through a published SIP application: sound both ways, keys, the end of the call."""
+
+import contextlib
+import unittest
+
+import bed
+import browser
+import browsers
+from bed import Gateway, Sipp, Voice, media_of, wait_for
+
+STATION = "127.0.0.10"
+
+# The microphone is a tone, and what the speaker would play is listened to. Firefox without a sound card runs no
+# AudioContext: it has a tone of its own (1,000 Hz) for a microphone, and tells the energy of what it hears.
+SOUND = """<script>
+window.context = null;
+const isFirefox = navigator.userAgent.includes('Firefox');
+if (!isFirefox) navigator.mediaDevices.getUserMedia = async wanted => {
+  if (wanted.video) throw new Error('a camera was asked for');
+  context = context || new AudioContext();
+  await context.resume();
+  const tone = context.createOscillator(); tone.frequency.value = 1100;
+  const out = context.createMediaStreamDestination(); tone.connect(out); tone.start();
+  return out.stream;
+};
+window.peer = () => calls[0].sessionDescriptionHandler.peerConnection;
+window.listen = () => {
+  const stream = new MediaStream(peer().getReceivers().filter(r => r.track.kind === 'audio').map(r => r.track));
+  const audio = new Audio(); audio.srcObject = stream; audio.play(); window.audio = audio;
+  if (isFirefox) return;
+  window.analyser = context.createAnalyser(); analyser.fftSize = 4096;
+  context.createMediaStreamSource(stream).connect(analyser);
+};
+window.pitch = () => {
+  const bins = new Uint8Array(analyser.frequencyBinCount); analyser.getByteFrequencyData(bins);
+  const top = bins.indexOf(Math.max(...bins));
+  return bins[top] > 60 ? top * context.sampleRate / analyser.fftSize : 0;
+};
+window.energy = async () => {
+  for (const report of (await peer().getStats()).values())
+    if (report.type === 'inbound-rtp' && report.kind === 'audio')
+      return { energy: report.totalAudioEnergy, packets: report.packetsReceived, codec: report.codecId, lost: report.packetsLost };
+  return null;
+};
+</script>"""
+
+
+class Talk:
+    """What both browsers are shown; `kind` says which."""
+
+    @classmethod
+    def setUpClass(cls):
+        application = browser.fetched("odoo-addon-voip-oca==19.0.1.0.2", "**/voip_oca/static/lib/sip.js")
+        browser.websockets()
+        cls.pages = browser.Pages({"index.html": browsers.PAGE + SOUND, "sip.js": application})
+        cls.addClassCleanup(cls.pages.close)
+        cls.gateway = Gateway(
+            browsers.directory(),
+            config={"http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}, "media": {"webrtcPort": 0}})
+        cls.addClassCleanup(cls.gateway.close)
+        cls.secret = cls.gateway.enroll("web401")
+        cls.browser = browser.Browser(cls.kind)
+        cls.addClassCleanup(lambda: cls.browser.kill())
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.browser.open(self.pages.origin + "/index.html")
+        wait_for("nobody is registered", lambda: not self.gateway.account("web401")["contacts"], 10)
+        self.browser.run(
+            f"await connect('wss://127.0.0.1:{self.gateway.https_port}/ws', 'web401', {self.secret!r}); return true")
+        self.assertEqual(self.browser.run("return await enter()")["status"], 200)
+
+    def ring(self, scenario="station_call", **keys):
+        self.visitor = Voice(STATION, 700)
+        self.stack.callback(self.visitor.close)
+        call = Sipp(scenario, self.gateway, STATION, keys={
+            "media": self.visitor.port, "talk": 6000, "caller": "401", "target": "401", **keys})
+        self.stack.callback(call.stop)
+        self.browser.until("it rings", "return calls.length")
+        return call
+
+    def answer(self, call):
+        self.browser.run("""await calls[0].accept({ sessionDescriptionHandlerOptions: {
+            constraints: { audio: true, video: false } } }); return true""")
+        call.wait_until_received("SIP/2.0 200 OK")
+        self.visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        try:
+            self.browser.until("media is connected", "return peer().connectionState === 'connected'", 10)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self.gateway.log()}\n" + self.browser.run(
+                "return peer().remoteDescription.sdp + peer().localDescription.sdp + peer().iceConnectionState"))
+        self.browser.run("listen(); return true")
+
+    def hears_the_visitor(self):
+        if self.kind == "chromium":
+            self.browser.until("700 Hz is heard", "return Math.abs(pitch() - 700) < 25 ? pitch() : 0", 10)
+        else:
+            self.browser.until(
+                "something is heard", "const seen = await energy(); return seen && seen.energy > 0.001 && seen.packets > 50", 10)
+
+    def test_voices_go_both_ways(self):
+        call = self.ring()
+        self.answer(call)
+        tone = 1100 if self.kind == "chromium" else 1000
+        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        self.hears_the_visitor()
+        call.finish()
+        self.browser.until("the call ends there too", "return news.includes('call Terminated')")
+        record = self.gateway.last_record()
+        self.assertEqual(record["end"], "answered")
+        [leg] = [leg for leg in record["legs"] if leg["account"] == "web401"]
+        self.assertEqual(leg["codec"], "PCMA")
+        self.assertGreater(leg["packetsIn"], 50)
+        self.assertGreater(leg["packetsOut"], 50)
+        self.assertLess(leg["lost"], 5)
+
+    def test_a_key_opens_the_door(self):
+        call = self.ring()
+        self.answer(call)
+        self.browser.run("""await calls[0].info({ requestOptions: { body: {
+            contentDisposition: 'render', contentType: 'application/dtmf-relay', content: 'Signal=#\\r\\nDuration=160' } } });
+            return true""")
+        wait_for("the door opens", lambda: [d for d in self.gateway.run("doors", "--json")
+                                            if d["id"] == "entrance" and d["lastResult"] == "opened"], 5)
+        call.finish()
+
+    def test_a_key_in_the_sound_opens_the_door(self):
+        call = self.ring()
+        self.answer(call)
+        before = [d for d in self.gateway.run("doors", "--json") if d["id"] == "entrance"][0]["lastAt"]
+        wait_for("the cooldown is over", lambda: self.browser.run("return performance.now()") > 0)
+        self.browser.run("peer().getSenders().find(s => s.dtmf).dtmf.insertDTMF('#', 200, 70); return true")
+        wait_for("the door is asked", lambda: [d for d in self.gateway.run("doors", "--json")
+                                               if d["id"] == "entrance" and d["lastAt"] != before], 5)
+        call.finish()
+
+    def test_the_resident_hangs_up(self):
+        call = self.ring("station_call_ended", talk=9000)
+        self.answer(call)
+        self.browser.run("await calls[0].bye(); return true")
+        call.finish()
+
+    def test_a_browser_that_is_gone_ends_the_call(self):
+        call = self.ring("station_call_ended", talk=30000)
+        self.answer(call)
+        self.browser.open("about:blank")
+        call.finish(40)
+        self.assertEqual(self.gateway.last_record()["end"], "answered")
+
+
+class Chromium(Talk, unittest.TestCase):
+    kind = "chromium"
+
+
+class Firefox(Talk, unittest.TestCase):
+    kind = "firefox"
