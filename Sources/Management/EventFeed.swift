@@ -134,6 +134,8 @@ package final class EventFeed {
       self?.listeners.removeAll { $0.key == key }
       whenClosed()
     }
+    // Some browsers give a page nothing of an answer, not even that there is one, before its first bytes have come.
+    stream.send(ServerSentEvent.keepAlive)
     guard let id else { return }
     for event in events(after: id, for: scope) { stream.send(EventFeed.message(event)) }
   }

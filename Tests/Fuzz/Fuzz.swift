@@ -10,16 +10,11 @@ struct Fuzz {
     ("sip-message", SIPHarness.message), ("sip-framer", SIPHarness.framer), ("sip-values", SIPHarness.values),
     ("digest", SIPHarness.digest), ("registrar", RegistrarHarness.run), ("agent", AgentHarness.run),
     ("sdp", MediaHarness.description), ("rtp", MediaHarness.packet), ("rtcp", MediaHarness.control),
-<<<<<<< HEAD
     ("telephone-event", MediaHarness.event), ("voice", VoiceHarness.payload),
     ("jitter-buffer", VoiceHarness.buffer), ("packet-history", VoiceHarness.history),
-    ("media-plane", PlaneHarness.run), ("head", HTTPHarness.head),
-=======
-    ("telephone-event", MediaHarness.event), ("media-plane", PlaneHarness.run),
-    ("dtls", PeerHarness.handshake),
-    ("srtp", PeerHarness.packet), ("peer-description", PeerHarness.description),
-    ("peer-datagrams", PeerHarness.datagrams), ("head", HTTPHarness.head),
->>>>>>> 5547a3c (Show browsers' hellos, echo to real browsers, and fuzz what they send)
+    ("media-plane", PlaneHarness.run), ("dtls", PeerHarness.handshake), ("srtp", PeerHarness.packet),
+    ("peer-description", PeerHarness.description), ("peer-datagrams", PeerHarness.datagrams),
+    ("head", HTTPHarness.head),
     ("http-server", HTTPHarness.server), ("http-client", HTTPHarness.client),
     ("http-values", HTTPHarness.values), ("websocket-server", WebSocketHarness.server),
     ("websocket-client", WebSocketHarness.client), ("websocket-handshake", WebSocketHarness.handshake),

@@ -204,7 +204,8 @@ class Sipp:
                 text = file.read()
         else:
             text = scenario.text
-        given = {"codecs": "8 0", "station": "Entrance", "media": 9, "from": "vestibule.test", **(keys or {})}
+        given = {"codecs": "8 0", "station": "Entrance", "media": 9, "from": "vestibule.test", "after": 300,
+                 **(keys or {})}
         for key, value in given.items():
             text = text.replace(f"[{key}]", str(value))
         path = os.path.join(self.folder, "scenario.xml")

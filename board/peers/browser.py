@@ -5,6 +5,7 @@ all that is needed. It and the published SIP applications are fetched from PyPI 
 `.build/peers`, and never committed.
 """
 
+import base64
 import functools
 import glob
 import http.server
@@ -112,9 +113,9 @@ FIREFOX = {
 
 
 class Browser:
-    """One headless browser with a profile of its own."""
+    """One headless browser with a profile of its own, for somebody who reads `language`."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, language="en-US"):
         program = shutil.which(KINDS[kind])
         if not program:
             raise AssertionError(f"{KINDS[kind]} is not installed")
@@ -130,10 +131,11 @@ class Browser:
                 "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
                 "--disable-background-networking", "--disable-component-update",
                 # A page that is left is kept, with its connections, until something is sent to it: see README.md.
-                "--disable-features=WebRtcHideLocalIpsWithMdns,MediaRouter,BackForwardCache", "about:blank"]
+                "--disable-features=WebRtcHideLocalIpsWithMdns,MediaRouter,BackForwardCache",
+                f"--accept-lang={language}", "about:blank"]
         else:
             with open(os.path.join(self.folder, "user.js"), "w") as file:
-                for key, value in FIREFOX.items():
+                for key, value in {**FIREFOX, "intl.accept_languages": language}.items():
                     file.write(f"user_pref({json.dumps(key)}, {json.dumps(value)});\n")
             command = [program, "--headless", "--no-remote", "--profile", self.folder,
                        f"--remote-debugging-port={port}", "about:blank"]
@@ -216,6 +218,34 @@ class Browser:
     def until(self, what, body, seconds=15):
         """Waits until the body of a function gives something true, and gives it back."""
         return bed.wait_for(f"in {self.kind}: {what}", lambda: self.run(body), seconds)
+
+    def resize(self, width, height):
+        if self.kind == "firefox":
+            self.call("browsingContext.setViewport", context=self.context, viewport={"width": width, "height": height})
+        else:
+            self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def photograph(self, path):
+        """Writes what is seen to a PNG file."""
+        if self.kind == "firefox":
+            data = self.call("browsingContext.captureScreenshot", context=self.context)["data"]
+        else:
+            data = self.call("Page.captureScreenshot", format="png")["data"]
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(data))
+
+    def press(self, key):
+        """Presses and releases a key, as fingers do: `Tab`, `Enter`, `Escape` or a character."""
+        if self.kind == "firefox":
+            value = {"Tab": "\uE004", "Enter": "\uE007", "Escape": "\uE00C"}.get(key, key)
+            self.call("input.performActions", context=self.context, actions=[
+                {"type": "key", "id": "keys", "actions": [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]}])
+            return
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}.get(key, 0)
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+        for kind in ["keyDown", "keyUp"]:
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key if len(key) > 1 else "", windowsVirtualKeyCode=code,
+                      **(text if kind == "keyDown" else {}))
 
     def kill(self):
         """Ends it at once, as a crash would: the group that it began, and nothing else."""

@@ -5,7 +5,7 @@ import unittest
 
 MODULES = [
     "door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "phones", "attackers",
-    "web_clients", "browsers", "web_talks",
+    "web_clients", "browsers", "web_talks", "page",
 ]
 
 

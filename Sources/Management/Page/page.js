@@ -74,9 +74,9 @@ function renderTrust() {
   } else if (!state.session.hasKnownCertificate && location.protocol === "https:") {
     notes.push(document.createTextNode(say("trustOwn")));
   }
-  for (const id of ["trust", "warning"]) {
-    $(id).hidden = notes.length === 0;
-    $(id).replaceChildren(...notes.map((note) => note.cloneNode(true)));
+  for (const [box, text] of [["trust", "trust"], ["warning", "warningText"]]) {
+    $(box).hidden = notes.length === 0;
+    $(text).replaceChildren(...notes.map((note) => note.cloneNode(true)));
   }
 }
 
@@ -333,17 +333,17 @@ async function withdraw() {
 }
 
 /** The tap that browsers want before they play sound, keep the screen on, or notify. */
-async function arm() {
+function arm() {
   state.isArmed = true;
-  state.audio ??= new (window.AudioContext || window.webkitAudioContext)();
-  await state.audio.resume().catch(() => {});
+  try { localStorage.setItem("armed", "yes"); } catch { /* asked again next time */ }
+  // Where there is no sound card this never comes to an end; the page rings for eyes all the same.
+  state.audio?.resume().then(chime, () => {});
   if ("Notification" in window && Notification.permission === "default") {
     Promise.resolve(Notification.requestPermission()).catch(() => {});
   }
   keepAwake();
   render();
-  chime();
-  if (!$("call").open) $("calmTitle").focus?.();
+  if (!$("call").open) $("calmTitle").focus();
 }
 
 async function keepAwake() {
@@ -649,11 +649,11 @@ async function begin() {
   wire();
   navigator.serviceWorker?.register("worker.js").catch(() => {});
   const why = await enrol();
-  // A browser that lets this page sound without a tap need not be asked for one.
+  // Asked once: where the browser lets a page sound again that its owner has let sound before, it just does.
   try {
     state.audio = new (window.AudioContext || window.webkitAudioContext)();
-    if (state.audio.state === "running" && navigator.userActivation?.hasBeenActive) state.isArmed = true;
-  } catch { /* no sound at all */ }
+    if (state.audio.state === "running" && localStorage.getItem("armed")) state.isArmed = true;
+  } catch { /* no sound at all, or nothing may be remembered */ }
   follow(why);
 }
 
