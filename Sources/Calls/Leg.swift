@@ -58,6 +58,9 @@ final class Leg {
   /// False for a page until it answers.
   var hasMedia: Bool { media.id != .none }
 
+  /// Ended because nothing of the device was heard: no answer to the INVITE, or no connection to send it on.
+  var isAsleep: Bool { state == .unreachable && !hasRung && (code == 408 || code == 503) }
+
   var isStation: Bool {
     if case .station = party { true } else { false }
   }

@@ -152,6 +152,7 @@ extension House {
     case .refreshed(let binding):
       gateway.keeper.bind(binding, isNew: false)
       returned(binding, &turn)
+      if let contact = dialplan.contact(binding) { calls.registered(contact, of: binding.account, &turn) }
     case .removed(let binding, _):
       gateway.keeper.unbind(binding)
       tell("device.lost", binding)

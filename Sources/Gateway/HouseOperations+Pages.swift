@@ -51,8 +51,8 @@ extension HouseOperations {
   }
 
   func doors(of device: DeviceScope) -> [DoorView] {
-    let mine = Set(building.grants(of: device.account).map(\.door.rawValue))
-    return doors().filter { mine.contains($0.id) }
+    let grants = building.grants(of: device.account)
+    return doors().filter { door in grants.contains { $0.door.rawValue == door.id } }
   }
 
   func calls(of device: DeviceScope) -> [CallView] {

@@ -179,6 +179,8 @@ final class ScriptedDialplan: Dialplan {
   var decision: CallDecision = .refuse(.unknown)
   var lastBusy: Set<UnitID> = []
   var contacts: [String: [String]] = [:]
+  /// Pages that are open, by account.
+  var pages: [String: [Contact]] = [:]
   var stations: [StationName: Station] = [
     "intercom-main": Station(username: "intercom-main", name: "Entrance")
   ]
@@ -200,6 +202,7 @@ final class ScriptedDialplan: Dialplan {
       ]
     }
     return (contacts[target.username] ?? [target.username]).map { contact($0) }
+      + (pages[target.username] ?? [])
   }
   func contact(_ id: String) -> Contact {
     Contact(
