@@ -150,7 +150,7 @@ let roomTests: [Target] = [
     ]),
   tests(
     "Vestibule",
-    ["Wire", "JSON", "SDP", "RTP", "HTTP", "SIP", "API", "vestibule", "Simulation"]),
+    ["Wire", "Reactor", "JSON", "SDP", "RTP", "HTTP", "SIP", "API", "vestibule", "Simulation"]),
 ]
 
 /// The simulated outside: never shipped.

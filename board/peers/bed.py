@@ -193,7 +193,7 @@ class Sipp:
     """One sipp run: a published scenario engine playing the peer that `scenario` describes."""
 
     def __init__(self, scenario, gateway, address, port=None, transport="udp", keys=None, user="", password="",
-                 calls=1, seconds=20, arguments=()):
+                 calls=1, seconds=20, arguments=(), inside=()):
         self.name = getattr(scenario, "name", scenario)
         self.folder = tempfile.mkdtemp(prefix="vestibule-sipp.")
         self.port = port or free_port(address)
@@ -212,7 +212,7 @@ class Sipp:
         with open(path, "w") as file:
             file.write(text)
         command = [
-            "sipp", f"{GATEWAY}:{gateway.ports[transport]}", "-sf", path,
+            *inside, "sipp", f"{GATEWAY}:{gateway.ports[transport]}", "-sf", path,
             "-i", address, "-mi", address, "-p", str(self.port), "-t", mode, "-m", str(calls), "-nostdin",
             "-timeout", f"{seconds}s", "-timeout_error", "-trace_err", "-error_file", os.path.join(self.folder, "errors"),
             "-trace_msg", "-message_file", os.path.join(self.folder, "messages"),

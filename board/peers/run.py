@@ -1,10 +1,13 @@
 """Runs the peer tests of this folder and reports one line a test; names of modules or tests as arguments choose."""
 
+import concurrent.futures
+import subprocess
 import sys
 import unittest
 
 MODULES = [
-    "door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "phones", "attackers",
+    "door_call", "ring_verb", "house_rules", "transfers", "pictures", "doors", "wires", "names", "phones",
+    "attackers",
     "web_clients", "browsers", "web_talks", "page",
 ]
 
@@ -30,7 +33,22 @@ class Report(unittest.TestResult):
         return test.id().split(".")[-1].removeprefix("test_").replace("_", " ")
 
 
-names = sys.argv[1:] or MODULES
-result = Report()
-unittest.defaultTestLoader.loadTestsFromNames(names).run(result)
-sys.exit(1 if result.failures or result.errors else 0)
+def run(names):
+    result = Report()
+    unittest.defaultTestLoader.loadTestsFromNames(names).run(result)
+    return 1 if result.failures or result.errors else 0
+
+
+def run_apart(module):
+    done = subprocess.run([sys.executable, __file__, module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode and "FAIL " not in done.stdout:
+        print(f"FAIL {module}: ended with status {done.returncode}", flush=True)
+    return done.returncode
+
+
+if sys.argv[1:]:
+    sys.exit(run(sys.argv[1:]))
+with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    outcomes = list(pool.map(run_apart, SIDE_BY_SIDE))
+sys.exit(max(outcomes + [run_apart(module) for module in ALONE]))
