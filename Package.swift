@@ -174,7 +174,7 @@ let workshop: [Target] =
   ? []
   : [
     .executableTarget(
-      name: "Benchmark", dependencies: ["Wire", "Crypto", "Codecs", "RTP", "SIP", "WebSocket"],
+      name: "Benchmark", dependencies: ["Wire", "Crypto", "Codecs", "RTP", "SIP", "WebSocket", "CSRTP"],
       path: "Tests/Benchmark",
       swiftSettings: house),
     .executableTarget(

@@ -181,7 +181,10 @@ package final class PeerConnection {
     }
     if let end = handshakeEnd, end <= turn.now {
       handshakeEnd = nil
-      if association.state == .handshaking { fail(.dtls(.timeout)) }
+      if association.state == .handshaking {
+        forgetAssociation()
+        fail(.dtls(.timeout))
+      }
     }
   }
 
@@ -192,7 +195,8 @@ package final class PeerConnection {
     takeEvents(&turn)
   }
 
-  /// Starts asking STUN and TURN servers, in full mode; events follow.
+  /// Starts asking STUN and TURN servers, in full mode; events follow. Descriptions do so by themselves; earlier, and
+  /// with `gatheringDone` waited for, the first description holds every candidate, for peers that know no trickling.
   package func gather(_ turn: inout Turn) {
     guard !isOver else { return }
     agent.gather(&turn)
@@ -206,13 +210,9 @@ package final class PeerConnection {
       association.close()
       flush(association, &turn)
     }
-    forgetKeys()
     agent.close(&turn)
     while agent.next() != nil {}
-    association = nil
-    waiting.removeAll()
-    waitingSince = nil
-    handshakeEnd = nil
+    forgetAssociation()
     isOver = true
   }
 
@@ -309,17 +309,21 @@ package final class PeerConnection {
       receiver = SRTPReceiver(keys.inbound)
       announce()
     case .closed:
-      forgetKeys()
-      self.association = nil
-      handshakeEnd = nil
+      forgetAssociation()
       isAnnounced = false
       report(.closed)
     case .failed(let failure):
-      forgetKeys()
-      self.association = nil
-      handshakeEnd = nil
+      forgetAssociation()
       fail(.dtls(failure))
     }
+  }
+
+  private func forgetAssociation() {
+    forgetKeys()
+    association = nil
+    handshakeEnd = nil
+    waiting.removeAll()
+    waitingSince = nil
   }
 
   private func flush(_ association: any DTLSAssociation, _ turn: inout Turn) {

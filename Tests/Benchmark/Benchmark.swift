@@ -9,6 +9,7 @@ struct Benchmark {
     let turns = 3
     let all: [(String, () -> Void)] = [
       ("parse", { Parsing.measure() }),
+      ("protect", { Protecting.measure(turns: turns) }),
       ("register", { Registering.measure(turns: turns) }),
       ("relay", { Relaying.measure(turns: turns) }),
       ("ring", { Ringing.measure() }),
