@@ -18,16 +18,16 @@ extension HouseOperations {
 
   func session(of device: DeviceScope) -> SessionView {
     let unit = device.unit.flatMap { building.unit($0) }
-    var mine: [DoorID] = []
-    for grant in building.grants(of: device.account) where !mine.contains(grant.door) {
-      mine.append(grant.door)
+    var granted: [DoorID] = []
+    for grant in building.grants(of: device.account) where !granted.contains(grant.door) {
+      granted.append(grant.door)
     }
-    let stations = building.stations.filter { station in station.door.map { mine.contains($0) } ?? false }
+    let stations = building.stations.filter { station in station.door.map { granted.contains($0) } ?? false }
     return SessionView(
       account: device.account.rawValue, kind: building.account(device.account)?.kind.rawValue ?? "",
       name: building.displayName(of: .account(device.account)), unit: unit?.number.rawValue,
       unitName: unit?.name, building: building.name.isEmpty ? building.site.name : building.name,
-      doors: mine.map { door in
+      doors: granted.map { door in
         NamedView(id: door.rawValue, name: stations.first { $0.door == door }?.name ?? door.rawValue)
       },
       names: stations.map { NamedView(id: $0.username.rawValue, name: $0.name) }
