@@ -43,7 +43,8 @@ final class PeerDescriptions: LegDescriptions {
     guard let media = with({ connection, _ in connection.offered(StreamKind(kind)) }) ?? nil,
       media.formats.contains(where: \.isMedia)
     else { return nil }
-    return (media.formats, media.direction)
+    // A connection tells what we may answer, a call asks what the peer said.
+    return (media.formats, media.direction.reversed)
   }
 
   func settled(_ kind: SDP.MediaKind) -> PeerStream? {
