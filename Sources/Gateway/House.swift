@@ -139,8 +139,17 @@ final class House {
         .error, "credentials.unreadable",
         "\(unreadable) credentials were wrapped with another device key: put that key back, or enrol anew")
     }
+    // Revoking is durable at once, and forgetting what the credential had registered is written behind it: a crash may
+    // have come between.
+    let credentials = Set(stored.credentials.map(\.id))
+    func isOrphan(_ row: BindingRow) -> Bool { row.credential.map { !credentials.contains($0) } ?? false }
+    let orphans = stored.bindings.filter(isOrphan)
+    if !orphans.isEmpty {
+      gateway.keeper.commit(orphans.map { .unbind(username: $0.username, key: $0.key) })
+    }
     registrar.load(
-      stored.bindings.compactMap(Keeper.binding), now: turn.now, wall: world.wall, random: &turn.random)
+      stored.bindings.filter { !isOrphan($0) }.compactMap(Keeper.binding), now: turn.now, wall: world.wall,
+      random: &turn.random)
     for binding in registrar.all { gate.know(binding.flow.remote.address, turn.now) }
     gate.bans.load(
       stored.bans.map {

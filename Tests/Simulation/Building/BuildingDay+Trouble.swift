@@ -79,8 +79,8 @@ extension BuildingDay {
         self.checkDisk()
         self.house.start()
       }
-    case 1, 2, 3: die(.power)
-    case 4:
+    case 1, 2: die(.power)
+    case 3, 4:
       // The power goes in the middle of a write, and a moment later from all.
       ledger.count("cut in a write")
       house.disk.writesUntilPowerLoss = Int(dice.below(12))

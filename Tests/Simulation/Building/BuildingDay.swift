@@ -168,7 +168,7 @@ package final class BuildingDay {
           ledger.breach("one pulse in 3 s", line.door)
         }
         watch.risen[place] = network.now
-        if isTroubled, chance(8) { killInPulse() }
+        if isTroubled, chance(15) { killInPulse() }
       } else if isActive, house.isUp, let risen = watch.risen[place], let ready = house.readySince {
         // A dead gateway's line is the next one's matter, before it serves.
         let due = max(risen + line.pulse, ready) + .milliseconds(20)

@@ -21,6 +21,8 @@ package final class Ledger {
     var target: String
     /// Whose wish it was: the caller's, or that of who transfers him.
     var by: String
+    /// A guard brought the two together.
+    var isByGuard: Bool
     var at: Instant
     var ended: Instant?
   }
@@ -74,7 +76,12 @@ package final class Ledger {
   /// Notes that `caller` calls, or is put through to, `target`; the dial's number.
   func dialled(_ caller: String, _ target: String, by: String? = nil) -> Int {
     if dials.count > 60 { dials.removeAll { !isOpen($0, for: "panel402") } }
-    let dial = Dial(number: number(), caller: caller, target: target, by: by ?? caller, at: now)
+    let by = by ?? caller
+    // Whom a guard put through to somebody, that one may hand on.
+    let isByGuard =
+      Building.isGuard(by)
+      || dials.contains { $0.isByGuard && $0.caller == caller && isOpen($0, for: by) && reaches($0, by) }
+    let dial = Dial(number: number(), caller: caller, target: target, by: by, isByGuard: isByGuard, at: now)
     dials.append(dial)
     return dial.number
   }
@@ -118,7 +125,7 @@ package final class Ledger {
       return breach("unit isolation", "\(account) rings for \(caller), who did not dial it")
     }
     if let unit = Building.unitOf[caller], let own = Building.unitOf[account], unit != own,
-      !open.contains(where: { Building.isGuard($0.by) })
+      !open.contains(where: \.isByGuard)
     {
       breach("unit isolation", "\(account) of unit \(own) rings for \(caller) of unit \(unit)")
     }

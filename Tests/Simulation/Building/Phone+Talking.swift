@@ -29,7 +29,7 @@ extension Phone {
       }
     }
     if chance(12) { after(drawn(500, 6000)) { [weak talk] phone in if let talk { phone.hold(talk) } } }
-    if chance(12), !profile.putsThroughTo.isEmpty {
+    if chance(20), !profile.putsThroughTo.isEmpty {
       after(drawn(1000, 8000)) { [weak talk] phone in if let talk { phone.putThrough(talk) } }
     }
   }
