@@ -43,7 +43,7 @@ struct CandidatePair: Sendable {
   /// Counts restarts: a pair of an older generation carries media until the new one has a nominated pair.
   let generation: Int
   let base: Int
-  let remote: RemoteCandidate
+  var remote: RemoteCandidate
   /// What carries it: to the peer, or to the relay's server.
   let flow: Flow
   let isRelayed: Bool

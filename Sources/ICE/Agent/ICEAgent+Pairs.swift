@@ -24,9 +24,11 @@ extension ICEAgent {
       counters.skipped += 1
       return
     }
-    guard !remotes.contains(where: { $0.endpoint == endpoint && !$0.isTCP }),
-      remotes.count < configuration.remoteLimit
-    else {
+    if let known = remotes.firstIndex(where: { $0.endpoint == endpoint && !$0.isTCP }) {
+      tell(known, candidate)
+      return
+    }
+    guard remotes.count < configuration.remoteLimit else {
       counters.skipped += 1
       return
     }
@@ -35,6 +37,21 @@ extension ICEAgent {
       kind: candidate.kind)
     remotes.append(remote)
     for base in bases.indices { pair(base, remote, now) }
+  }
+
+  /// The peer names an address that its check showed us before: its worth is what the peer says now, else the pair by
+  /// which we met would rank below every other.
+  private mutating func tell(_ place: Int, _ candidate: Candidate) {
+    guard remotes[place].kind == .peerReflexive, candidate.kind != .peerReflexive else {
+      counters.skipped += 1
+      return
+    }
+    remotes[place].kind = candidate.kind
+    remotes[place].priority = candidate.priority
+    remotes[place].foundation = candidate.foundation
+    for pair in pairs.indices where pairs[pair].generation == generation && !pairs[pair].remote.isTCP {
+      if pairs[pair].peer == candidate.endpoint { pairs[pair].remote = remotes[place] }
+    }
   }
 
   /// Pairs a base with an address of the peer if they can speak to one another, the list has room, and they are
