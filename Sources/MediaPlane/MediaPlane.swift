@@ -68,9 +68,10 @@ package final class MediaPlane {
     peers = Peers(limit: max(1, configuration.legs))
   }
 
-  // Joined streams hold one another: a plane that is dropped in mid-call parts them.
+  // Joined streams hold one another, and a connection and its streams do: a plane that is dropped in mid-call parts them.
   deinit {
     for case let stream? in streams {
+      stream.carrier = nil
       stream.links.removeAll()
       stream.heardFrom = nil
     }

@@ -101,7 +101,8 @@ class Gateway:
             "sip": {"udp": [f"{GATEWAY}:0"], "tcp": [f"{GATEWAY}:0"], "tls": [f"{GATEWAY}:0"]},
             "http": {"plain": [f"{GATEWAY}:0"], "tls": []},
             "control": {"socket": os.path.join(self.folder, "control.sock")},
-            "media": {"ports": "%d-%d" % ((lambda p: (p, p + 399))(20000 + 400 * (os.getpid() % 40)))},
+            "media": {
+                "ports": "%d-%d" % ((lambda p: (p, p + 399))(20000 + 400 * (os.getpid() % 40))), "webrtcPort": 0},
         }
         for key, value in (config or {}).items():
             self.config.setdefault(key, {}).update(value)
