@@ -138,7 +138,9 @@ let roomTests: [Target] = [
   tests("Directory", ["Wire", "JSON", "Directory"]),
   tests("Transport", ["Wire", "Journal", "Crypto", "Transport", "Simulation"]),
   tests("Store", ["Wire", "SIP", "Directory", "Store", "Simulation"]),
-  tests("MediaPlane", ["Wire", "RTP", "Codecs", "MediaPlane"]),
+  tests(
+    "MediaPlane",
+    ["Wire", "Crypto", "Codecs", "SDP", "RTP", "ICE", "WebRTC", "MediaPlane", "Simulation"]),
   tests("API", ["Wire", "JSON", "HTTP", "API"]),
   tests("Web", ["Wire", "HTTP", "WebSocket", "Web"]),
   tests(
