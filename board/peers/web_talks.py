@@ -152,6 +152,29 @@ class Talk:
 class Chromium(Talk, unittest.TestCase):
     kind = "chromium"
 
+    def test_two_browsers_and_a_panel_ring_together(self):
+        other = browser.Browser("firefox")
+        self.stack.callback(other.kill)
+        other.open(self.pages.origin + "/index.html")
+        other.run(f"await connect('wss://127.0.0.1:{self.gateway.https_port}/sip', 'web401b', "
+                  f"{self.gateway.enroll('web401b')!r}); return true")
+        self.assertEqual(other.run("return await enter()")["status"], 200)
+        address, secret = "127.0.0.21", self.gateway.enroll("panel401")
+        port = bed.free_port(address)
+        bed.register(self.gateway, "panel401", secret, address, port)
+        self.stack.callback(lambda: bed.register(self.gateway, "panel401", secret, address, port, expires=0))
+        panel = Sipp("panel_cancelled", self.gateway, address, port=port, keys={"cause": 200})
+        self.stack.callback(panel.stop)
+        call = self.ring()
+        other.until("it rings there too", "return calls.length")
+        self.answer(call)
+        self.hears_the_visitor()
+        other.until("it stops there", "return news.includes('call Terminated')")
+        panel.finish()
+        call.finish()
+        legs = {leg["account"]: leg["state"] for leg in self.gateway.last_record()["legs"]}
+        self.assertEqual((legs["web401"], legs["web401b"], legs["panel401"]), ("answered", "cancelled", "cancelled"))
+
 
 class Firefox(Talk, unittest.TestCase):
     kind = "firefox"
