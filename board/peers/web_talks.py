@@ -135,6 +135,23 @@ class Talk:
                                                if d["id"] == "entrance" and d["lastAt"] != before], 5)
         call.finish()
 
+    def test_talk_goes_on_over_an_ice_restart(self):
+        call = self.ring(talk=9000)
+        self.answer(call)
+        self.hears_the_visitor()
+        before = self.browser.run("return peer().localDescription.sdp.match(/ice-ufrag:(\\S+)/)[1]")
+        self.browser.run("""await calls[0].invite({ sessionDescriptionHandlerOptions: {
+            constraints: { audio: true, video: false }, offerOptions: { iceRestart: true } } }); return true""")
+        self.browser.until(
+            "it is connected by new words",
+            f"return peer().signalingState === 'stable' && peer().connectionState === 'connected' && "
+            f"peer().localDescription.sdp.match(/ice-ufrag:(\\S+)/)[1] !== {before!r}", 10)
+        heard = len(self.visitor.packets())
+        wait_for("the resident is still heard", lambda: len(self.visitor.packets()) > heard + 100, 6)
+        seen = self.browser.run("return (await energy()).packets")
+        self.browser.until("the visitor is still heard", f"return (await energy()).packets > {seen} + 100", 6)
+        call.finish()
+
     def test_the_resident_hangs_up(self):
         call = self.ring("station_call_ended", talk=9000)
         self.answer(call)
