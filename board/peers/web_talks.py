@@ -1,6 +1,9 @@
 """A browser answers a door station through a published SIP application: sound both ways, keys, the end of the call."""
 
 import contextlib
+import os
+import socket
+import subprocess
 import unittest
 
 import bed
@@ -150,6 +153,43 @@ class Talk:
         wait_for("the resident is still heard", lambda: len(self.visitor.packets()) > heard + 100, 6)
         seen = self.browser.run("return (await energy()).packets")
         self.browser.until("the visitor is still heard", f"return (await energy()).packets > {seen} + 100", 6)
+        call.finish()
+
+    @staticmethod
+    def answers_stun(address, port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(0.2)
+            probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
+            try:
+                return probe.recv(100)[:2] == b"\x01\x01"
+            except OSError:
+                return False
+
+    def test_talk_goes_through_a_relay(self):
+        # The relay lives on this machine's own address, as the gateway's candidates do.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            address = probe.getsockname()[0]
+        port = bed.free_port(address)
+        log = open(os.path.join(self.gateway.folder, "turn.log"), "wb")
+        relay = subprocess.Popen(
+            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
+             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
+             "--pidfile", os.path.join(self.gateway.folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
+        self.stack.callback(lambda: (relay.kill(), relay.wait(), log.close()))
+        wait_for("the relay is up", lambda: self.answers_stun(address, port), 10)
+        self.browser.run(f"""ua.configuration.sessionDescriptionHandlerFactoryOptions = {{ iceGatheringTimeout: 3000,
+            peerConnectionConfiguration: {{ iceTransportPolicy: 'relay', iceServers: [
+              {{ urls: 'turn:{address}:{port}', username: 'resident', credential: 'secret' }}] }} }}; return true""")
+        call = self.ring(talk=9000)
+        self.answer(call)
+        self.hears_the_visitor()
+        tone = 1100 if self.kind == "chromium" else 1000
+        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        kind = self.browser.run("""const all = await peer().getStats(); for (const report of all.values())
+            if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded')
+              return all.get(report.localCandidateId).candidateType; return null""")
+        self.assertEqual(kind, "relay")
         call.finish()
 
     def test_the_resident_hangs_up(self):
