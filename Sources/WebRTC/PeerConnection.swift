@@ -237,6 +237,7 @@ package final class PeerConnection {
         isAnnounced = false
         report(.disconnected)
       case .failed: fail(.ice)
+      case .restartFailed: break  // the path from before it carries on
       case .consentLost: fail(.consent)
       }
     }

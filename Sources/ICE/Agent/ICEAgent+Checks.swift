@@ -122,7 +122,7 @@ extension ICEAgent {
         || exchanges[place].path.flow.transport != .udp || exchanges[place].purpose == .consent
       if isOver {
         let exchange = exchanges.remove(at: place)
-        if !exchange.isAbandoned { expire(exchange, &turn) }
+        expire(exchange, &turn)
       } else {
         exchanges[place].sent += 1
         exchanges[place].due = turn.now + wait(exchanges[place])
@@ -136,18 +136,24 @@ extension ICEAgent {
   /// No answer came.
   private mutating func expire(_ exchange: Exchange, _ turn: inout Turn) {
     switch exchange.purpose {
-    case .check(let number, _, _): fail(number, exchange.generation)
+    case .check(let number, _, _):
+      // A newer check of the pair may be under way, or an older one have worked.
+      let isPursued = exchanges.contains {
+        if case .check(number, _, _) = $0.purpose { true } else { false }
+      }
+      let isSettled = exchange.isAbandoned && pairPlace(number).map { pairs[$0].state != .inProgress } ?? true
+      if !isPursued, !isSettled { fail(number, exchange.generation, turn.now) }
     case .consent, .mapping: break
     case .relay(let place, let step): relayRefused(place, step, &turn)
     }
   }
 
-  private mutating func fail(_ number: UInt32, _ generation: Int) {
+  private mutating func fail(_ number: UInt32, _ generation: Int, _ now: Instant) {
     guard let place = pairPlace(number), pairs[place].generation == generation else { return }
     pairs[place].state = .failed
     pairs[place].isValid = false
     pairs[place].isWanted = false
-    choose()
+    choose(now)
   }
 
   /// Takes a response to something we asked; false when we asked nothing like it.
@@ -169,12 +175,12 @@ extension ICEAgent {
       guard let pair = pairPlace(number) else { return true }
       guard path.isSame(as: exchange.path) else {
         // An answer must come back the way it was asked for (section 7.2.5.2.1).
-        fail(number, exchange.generation)
+        fail(number, exchange.generation, turn.now)
         return true
       }
       if message.kind == .success {
         guard let mapped = message.mapped(in: datagram) else {
-          fail(number, exchange.generation)
+          fail(number, exchange.generation, turn.now)
           return true
         }
         succeed(pair, mapped, isNominating: isNominating, &turn)
@@ -184,7 +190,7 @@ extension ICEAgent {
         if self.role == .controlled { pairs[pair].isWanted = false }
         trigger(pair)
       } else {
-        fail(number, exchange.generation)
+        fail(number, exchange.generation, turn.now)
       }
     case .consent:
       guard let key = remotePassword(exchange.generation), message.hasFingerprint(in: datagram),

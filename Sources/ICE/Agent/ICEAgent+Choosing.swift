@@ -31,7 +31,7 @@ extension ICEAgent {
   static let relayGrace = Interval.seconds(5)
 
   /// Selects the best nominated pair, before there is one the best valid, during a restart the old one.
-  mutating func choose(_ now: Instant? = nil) {
+  mutating func choose(_ now: Instant) {
     var best: Int?
     for (place, pair) in pairs.enumerated() where pair.isValid {
       // An old pair goes before a new one that nobody nominated yet.
@@ -52,20 +52,21 @@ extension ICEAgent {
     select(path(of: pairs[best]), now)
   }
 
-  private mutating func select(_ path: ICEPath, _ now: Instant?) {
+  private mutating func select(_ path: ICEPath, _ now: Instant) {
+    let isOther = selected.map { !$0.isSame(as: path) } ?? true
     if selected != path {
-      let isOther = selected.map { !$0.isSame(as: path) } ?? true
       selected = path
       report(.selected(path))
-      if isOther, let now {
-        consent = now
-        nextConsent = now + configuration.consentInterval
-      }
     }
-    if let now, standing == .new || standing == .disconnected {
-      standing = .connected
-      consent = now
-      report(.connected)
+    if isOther {
+      // The peer's consent is for one way, and as old as its last answer there.
+      let heard = paths.first { $0.path.isSame(as: path) }?.heard ?? now
+      consent = heard
+      nextConsent = heard + configuration.consentInterval
+      if standing != .connected, now - heard < configuration.disconnection {
+        standing = .connected
+        report(.connected)
+      }
     }
     if let relayed = path.relayed, path.channel == nil { bindChannel(path.flow, relayed) }
   }
@@ -138,11 +139,12 @@ extension ICEAgent {
   mutating func watchFull(_ now: Instant) {
     if standing == .connected || standing == .disconnected, let heard = consent {
       if now - heard >= configuration.expiry {
-        end()
-        report(.consentLost)
-        return
-      }
-      if now - heard >= configuration.disconnection, standing == .connected {
+        guard outliveEarlier(now) else {
+          end()
+          report(.consentLost)
+          return
+        }
+      } else if now - heard >= configuration.disconnection, standing == .connected {
         standing = .disconnected
         report(.disconnected)
       }
@@ -154,9 +156,28 @@ extension ICEAgent {
     let works = mine.contains(where: \.isValid)
     guard isHopeless || (!works && now >= started + configuration.patience) else { return }
     hasFailed = true
-    report(.failed)
-    // After a failed restart the old pair carries on.
-    if standing == .new { end() }
+    if standing == .new {
+      report(.failed)
+      end()
+    } else {
+      report(.restartFailed)
+    }
+  }
+
+  /// What was selected before a restart is silent for too long. False when there is no restart that the peer has
+  /// answered; else the session is new again, and lives or fails by the restart.
+  mutating func outliveEarlier(_ now: Instant) -> Bool {
+    guard isRestarting, let started, !hasFailed else { return false }
+    standing = .new
+    selected = nil
+    consent = nil
+    nextConsent = nil
+    paths.removeAll()
+    pairs.removeAll { $0.generation != generation }
+    exchanges.removeAll { $0.purpose == .consent }
+    deadline = started + configuration.patience
+    if configuration.mode == .full { choose(now) }
+    return true
   }
 
   /// Nothing is sent or believed any more; relays are kept for a restart until `close`.
@@ -178,8 +199,11 @@ extension ICEAgent {
   /// New credentials, to be told to the peer; `setRemote` takes its new ones. What is selected carries on until a
   /// new pair is nominated. Gathering starts again with `gather`.
   package mutating func restart(_ turn: inout Turn) {
-    earlierCredentials = credentials
-    earlierRemoteCredentials = remoteCredentials
+    // A second restart before the first came to anything: what is selected is still the first's earlier one.
+    if !isRestarting {
+      earlierCredentials = credentials
+      earlierRemoteCredentials = remoteCredentials
+    }
     credentials = ICECredentials(&turn.random)
     remoteCredentials = nil
     isRestarting = true
@@ -187,7 +211,7 @@ extension ICEAgent {
     let old = selected
     let current = generation
     pairs = pairs.filter { pair in
-      pair.generation == current - 1 && old.map { path(of: pair).isSame(as: $0) } == true
+      pair.generation < current && old.map { path(of: pair).isSame(as: $0) } == true
     }
     exchanges.removeAll { $0.purpose != .consent && !$0.purpose.isRelay }
     remotes.removeAll()
@@ -209,8 +233,8 @@ extension ICEAgent {
 
   /// The end of the session: gives relays back and forgets the peer.
   package mutating func close(_ turn: inout Turn) {
-    end()
     releaseRelays(&turn)
+    end()
     exchanges.removeAll()
     steps.removeAll()
     gathering = .done

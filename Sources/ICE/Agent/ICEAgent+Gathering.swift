@@ -17,8 +17,9 @@ extension ICEAgent {
         }
         let known = allocations.firstIndex { $0.server == number && $0.flow == flow }
         if let known, allocations[known].state == .granted {
-          // Kept over the restart.
+          // Kept over the restart, if the server still knows us.
           addRelay(known, &turn)
+          steps.append(.relay(known, .refresh))
           continue
         }
         if known == nil { allocations.append(Allocation(server: number, account: account, flow: flow)) }

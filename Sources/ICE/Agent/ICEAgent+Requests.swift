@@ -111,12 +111,17 @@ extension ICEAgent {
     let place = validate(path, priority: priority, now)
     paths[place].heard = now
     paths[place].priority = priority
+    consent = now
     if isNominating { paths[place].nominated = now }
     let isChosen: Bool
     if let selected {
+      // After a restart the new credentials win, at once where the old path is silent.
+      let isNewer = isRestarting && !isEarlier
       isChosen =
-        !selected.isSame(as: path) && isNominating && !(isEarlier && !isRestarting)
-        && ((isRestarting && !isEarlier) || prefers(path, priority: priority, to: selected, now))
+        !selected.isSame(as: path)
+        && (isNewer
+          ? isNominating || standing == .disconnected
+          : isNominating && isEarlier == isRestarting && prefers(path, priority: priority, to: selected, now))
     } else {
       isChosen = true
     }
@@ -162,9 +167,14 @@ extension ICEAgent {
 
   /// Lite: tells silence and its end to the owner.
   mutating func watchLite(_ now: Instant) {
-    guard standing == .connected || standing == .disconnected else { return }
-    let heard = paths.map(\.heard).max() ?? now
+    guard let heard = consent else {
+      guard standing == .new, let started, now >= started + configuration.patience else { return }
+      end()
+      report(.failed)
+      return
+    }
     if now - heard >= configuration.expiry {
+      guard !outliveEarlier(now) else { return }
       end()
       report(.consentLost)
     } else if now - heard >= configuration.disconnection {

@@ -75,7 +75,7 @@ package struct ICEAgent: Sendable {
   var nomination: Instant?
   /// When the next transaction may begin.
   var nextPaced = Instant(nanoseconds: .min)
-  /// The last proof that the peer wants what we send, and when to ask for the next.
+  /// The last proof that the peer wants what we send (lite: its last check), and when to ask for the next.
   var consent: Instant?
   var nextConsent: Instant?
   /// When relays that are not used are given back.
@@ -158,6 +158,7 @@ package struct ICEAgent: Sendable {
     }
     if configuration.mode == .lite {
       remoteCredentials = description.credentials
+      if isRestarting { started = turn.now }
       guard description.isLite else { return }
       // Somebody must check.
       standing = .over
@@ -222,11 +223,18 @@ package struct ICEAgent: Sendable {
     pairs.removeAll { $0.flow.transport != .udp && $0.flow.socket == socket }
     exchanges.removeAll { isGone($0.path) }
     guard let selected, isGone(selected) else { return }
+    // Another that works takes over; without one there is time until the expiry for the peer to come again.
+    self.selected = nil
     if configuration.mode == .full {
       choose(turn.now)
     } else if let other = paths.max(by: { $0.heard < $1.heard }) {
       self.selected = other.path
       report(.selected(other.path))
+    }
+    if self.selected == nil, standing == .connected {
+      standing = .disconnected
+      report(.disconnected)
+      deadline = (consent ?? turn.now) + configuration.expiry
     }
     settle(&turn)
   }

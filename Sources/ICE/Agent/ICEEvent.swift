@@ -49,6 +49,8 @@ package enum ICEEvent: Hashable, Sendable {
   case disconnected
   /// No pair works. A restart may help.
   case failed
+  /// No pair works after a restart; what was selected before carries on.
+  case restartFailed
   /// The peer is gone, or wants no more: nothing may be sent. A restart may help.
   case consentLost
 }

@@ -50,6 +50,8 @@ struct Allocation: Sendable {
   /// MD5 of username, realm and password (RFC 8489 section 9.2.2); empty before the first challenge.
   var key: [UInt8] = []
   var challenges = 0
+  /// A mismatch (437) was answered by asking anew, and nothing was granted since.
+  var isReclaimed = false
   /// The address that was lent.
   var relayed: Endpoint?
   /// When the allocation is refreshed.

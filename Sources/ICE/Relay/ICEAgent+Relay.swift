@@ -37,7 +37,9 @@ extension ICEAgent {
       begin(.mapping(base: base, server: server), transaction, on: ICEPath(flow), &turn)
       return true
     case .relay(let place, let step):
-      guard allocations[place].state == .granted || step == .allocate else { return false }
+      guard allocations[place].state == .granted || step == .allocate || step == .release else {
+        return false
+      }
       switch step {
       case .allocate:
         writer.begin(.request, STUNMethod.allocate, transaction)
@@ -91,6 +93,8 @@ extension ICEAgent {
           message.realm.isPresent ? message.bytes(message.realm, in: datagram) : allocations[place].realm
         allocations[place].challenge(realm: realm, nonce: message.bytes(message.nonce, in: datagram))
         steps.insert(.relay(place, step), at: 0)
+      } else if isProved, code == 437 {
+        mismatched(place, step, &turn)
       } else if isProved || key.isEmpty || code == 401 || code == 438 {
         relayRefused(place, step, &turn)
       } else {
@@ -107,6 +111,7 @@ extension ICEAgent {
         return true
       }
       allocations[place].state = .granted
+      allocations[place].isReclaimed = false
       allocations[place].relayed = relayed
       allocations[place].renewal = renewal(message, in: datagram, turn.now)
       if let mapped = message.mapped(in: datagram),
@@ -116,7 +121,7 @@ extension ICEAgent {
       }
       addRelay(place, &turn)
     case .refresh: allocations[place].renewal = renewal(message, in: datagram, turn.now)
-    case .release: allocations[place].end(.none)
+    case .release: break
     case .permit(let address):
       guard let known = allocations[place].permissions.firstIndex(where: { $0.address == address }) else {
         return true
@@ -145,18 +150,45 @@ extension ICEAgent {
     return now + .seconds(max(1, lifetime > 120 ? lifetime - 60 : lifetime / 2))
   }
 
+  /// A server holds a lease that we thought we had given back, or none that we thought we had: our translator gave
+  /// us another port, or it began anew. Once in a row we ask for a fresh one.
+  private mutating func mismatched(_ place: Int, _ step: RelayStep, _ turn: inout Turn) {
+    guard !allocations[place].isReclaimed else {
+      relayRefused(place, step, &turn)
+      return
+    }
+    switch step {
+    case .allocate:
+      allocations[place].isReclaimed = true
+      steps.insert(contentsOf: [.relay(place, .release), .relay(place, .allocate)], at: 0)
+    case .refresh, .permit, .bind:
+      guard allocations[place].state == .granted else { return }
+      allocations[place].isReclaimed = true
+      lose(place, .none)
+      if !isConcluded { steps.append(.relay(place, .allocate)) }
+    case .release: break
+    }
+  }
+
+  /// A lease is gone, and with it every pair over it.
+  private mutating func lose(_ place: Int, _ state: Allocation.State) {
+    let number = bases.firstIndex { $0.allocation == place }
+    pairs.removeAll { $0.base == number }
+    allocations[place].end(state)
+  }
+
   /// A server said no, or nothing.
   mutating func relayRefused(_ place: Int, _ step: RelayStep, _ turn: inout Turn) {
     switch step {
-    case .allocate: allocations[place].end(.refused)
-    case .refresh:
-      // The lease is lost, and with it every pair over it.
+    case .allocate:
       allocations[place].end(.refused)
-      for pair in pairs.indices where bases[pairs[pair].base].allocation == place {
-        pairs[pair].state = .failed
-        pairs[pair].isValid = false
+      // It may still tell us our address.
+      let flow = allocations[place].flow
+      if let base = configuration.bases.firstIndex(where: { $0.local == flow.local }) {
+        steps.append(.mapping(base: base, server: allocations[place].server))
       }
-    case .release: allocations[place].end(.none)
+    case .refresh: lose(place, .refused)
+    case .release: break
     case .permit(let address):
       for known in allocations[place].permissions.indices
       where allocations[place].permissions[known].address == address {
@@ -212,7 +244,11 @@ extension ICEAgent {
       {
         let address = allocations[place].permissions[known].address
         allocations[place].permissions[known].renewal = Instant(nanoseconds: .max)
-        steps.append(.relay(place, .permit(address)))
+        // After the checks only what a pair still leads to.
+        let isUsed = pairs.contains {
+          bases[$0.base].allocation == place && $0.peer.address == address && $0.state != .failed
+        }
+        if isUsed { steps.append(.relay(place, .permit(address))) }
       }
       for known in allocations[place].channels.indices
       where allocations[place].channels[known].isBound
@@ -229,9 +265,7 @@ extension ICEAgent {
   mutating func releaseRelays(_ turn: inout Turn) {
     for place in allocations.indices where allocations[place].state == .granted {
       _ = begin(.relay(place, .release), &turn)
-      let number = bases.firstIndex { $0.allocation == place }
-      pairs.removeAll { $0.base == number }
-      allocations[place].end(.none)
+      lose(place, .none)
     }
   }
 
