@@ -245,8 +245,10 @@ package struct Registrar: Sendable {
       expires: now + .seconds(Int64(wish.seconds)), registered: now,
       userAgent: Registrar.brief(request.value(.userAgent) ?? ""), reach: reach)
     if ping == nil, configuration.qualify > .zero {
-      // Spread over the interval, so that a building that comes back at once is not pinged at once.
-      let delay = Int64(random.below(UInt64(configuration.qualify.nanoseconds)))
+      // Whoever has just spoken is there. Spread over the rest of the interval, so that a building that comes back at
+      // once is not pinged at once.
+      let least = configuration.qualify.nanoseconds / 3
+      let delay = least + Int64(random.below(UInt64(configuration.qualify.nanoseconds - least)))
       ping = wheel.arm(now + .nanoseconds(delay), token: id << 1 | 1)
     }
     let entry = Entry(
