@@ -85,7 +85,7 @@ struct HostilePeerTests {
     var turn = turn(at: 1)
     agent.addRemote(
       Candidate(foundation: "2", priority: 4, endpoint: endpoint("198.51.100.8:5000"), kind: .host), &turn)
-    var later = turn_(at: 60)
+    var later = laterTurn(at: 60)
     agent.advance(&later)
     let check = try #require((turn.out.taken() + later.out.taken()).first)
     let message = try STUNMessage(parsing: check.bytes)
@@ -118,7 +118,7 @@ struct HostilePeerTests {
     #expect(agent.receive(reply(right, message.transaction), on: check.flow, &later) == .ignored)
   }
 
-  private func turn_(at milliseconds: Int64) -> Turn { turn(at: milliseconds, seed: 2) }
+  private func laterTurn(at milliseconds: Int64) -> Turn { turn(at: milliseconds, seed: 2) }
 
   @Test func anAnswerFromElsewhereFailsThePair() throws {
     let candidate = Candidate(
