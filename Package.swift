@@ -70,6 +70,7 @@ let rooms: [Target] = [
   room("SIP", ["Wire", "Crypto"]),
   room("WebSocket", ["Wire", "Crypto"]),
   room("ICE", ["Wire", "Crypto"]),
+  room("RTSP", ["Wire", "Crypto", "SDP", "RTP"]),
 
   // Floor 2
   room("Directory", ["Wire", "JSON"]),
@@ -83,6 +84,13 @@ let rooms: [Target] = [
   // Floor 3
   room("Calls", ["Wire", "Journal", "SIP", "SDP", "Directory", "MediaPlane"]),
   room("Doors", ["Wire", "Journal", "Crypto", "Devices", "HTTP", "Directory"]),
+  room(
+    "Cameras",
+    [
+      "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "ICE", "RTSP",
+      "Directory",
+      "WebRTC", "MediaPlane", "Web",
+    ]),
 
   // Floor 4
   room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web", "CQRencode"]),
@@ -98,8 +106,8 @@ let rooms: [Target] = [
     "Gateway",
     [
       "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "SIP", "WebSocket",
-      "ICE",
-      "Directory", "Transport", "Store", "WebRTC", "MediaPlane", "API", "Web", "Calls", "Doors",
+      "ICE", "Directory", "Transport", "Store", "WebRTC", "MediaPlane", "API", "Web", "Calls", "Doors",
+      "Cameras",
       "Provisioning", "Management",
     ]),
 ]
@@ -108,8 +116,9 @@ let programs: [Target] = [
   .executableTarget(
     name: "vestibuled",
     dependencies: [
-      "Wire", "Journal", "Reactor", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "WebRTC",
-      "Doors", "Gateway",
+      "Wire", "Journal", "Reactor", "Crypto", "Codecs", "Devices", "JSON", "RTP", "Directory", "Transport",
+      "Store",
+      "WebRTC", "Doors", "Cameras", "Gateway",
     ], swiftSettings: house),
   .executableTarget(
     name: "vestibule",
@@ -131,6 +140,14 @@ let roomTests: [Target] = [
   tests(
     "WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC", "Simulation"],
     resources: [.copy("Descriptions")]),
+  tests("RTSP", ["Wire", "Crypto", "SDP", "RTP", "RTSP"]),
+  tests(
+    "Cameras",
+    [
+      "Wire", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "ICE", "RTSP", "Directory", "WebRTC",
+      "MediaPlane",
+      "Web", "Cameras", "Simulation",
+    ]),
   tests("SDP", ["Wire", "SDP"]),
   tests("RTP", ["Wire", "RTP"]),
   tests("HTTP", ["Wire", "HTTP"]),
@@ -176,7 +193,11 @@ let workshop: [Target] =
   ? []
   : [
     .executableTarget(
-      name: "Benchmark", dependencies: ["Wire", "Crypto", "Codecs", "RTP", "SIP", "WebSocket", "CSRTP"],
+      name: "Benchmark",
+      dependencies: [
+        "Wire", "Reactor", "Crypto", "Codecs", "SDP", "RTP", "HTTP", "SIP", "WebSocket", "ICE", "WebRTC",
+        "CSRTP",
+      ],
       path: "Tests/Benchmark",
       swiftSettings: house),
     .executableTarget(
@@ -194,9 +215,9 @@ let fuzzing: [Target] =
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Wire", "Crypto", "Codecs", "SIP", "SDP", "RTP", "ICE", "HTTP", "WebSocket", "JSON", "Directory",
-        "WebRTC",
-        "MediaPlane", "API", "Gateway", "Simulation",
+        "Wire", "Crypto", "Codecs", "SIP", "SDP", "RTP", "ICE", "RTSP", "HTTP", "WebSocket", "JSON",
+        "Directory",
+        "WebRTC", "MediaPlane", "API", "Cameras", "Gateway", "Simulation",
       ],
       path: "Tests/Fuzz", exclude: ["Corpus"],
       swiftSettings: house + [.enableExperimentalFeature("Extern")])
