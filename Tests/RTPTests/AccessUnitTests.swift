@@ -13,7 +13,9 @@ struct AccessUnitTests {
 
   @Test func paddingAfterAUnitIsNoPartOfIt() throws {
     let picture = try #require(
-      AccessUnit(annexB: [0, 0, 1, 0x41, 0x9A, 0, 0, 0, 0, 1, 0x41, 0x9B, 0], timestamp: 0, captured: Instant(nanoseconds: 0)))
+      AccessUnit(
+        annexB: [0, 0, 1, 0x41, 0x9A, 0, 0, 0, 0, 1, 0x41, 0x9B, 0], timestamp: 0,
+        captured: Instant(nanoseconds: 0)))
     #expect(picture.units.map { Array(picture.bytes[$0]) } == [[0x41, 0x9A], [0x41, 0x9B]])
     #expect(!picture.isKey)
   }

@@ -8,12 +8,14 @@ failures=()
 began=$SECONDS
 
 run_part() {
-  local name=$1 part=$2 log started=$SECONDS status bad
+  local name=$1 part=$2 log started=$SECONDS status good bad
   log=$(mktemp)
   printf '\n== %s\n' "$name"
-  root=$root bash "$part" 2>&1 | tee "$log"
+  # A thousand unit tests are counted, and shown only when they fail.
+  root=$root bash "$part" 2>&1 | tee "$log" | grep --line-buffered -v '^ok [^ ]*('
   status=${PIPESTATUS[0]}
-  passed=$((passed + $(grep -c '^ok ' "$log")))
+  good=$(grep -c '^ok ' "$log")
+  passed=$((passed + good))
   skipped=$((skipped + $(grep -c '^skip ' "$log")))
   bad=$(grep -c '^FAIL ' "$log")
   failed=$((failed + bad))
@@ -22,7 +24,7 @@ run_part() {
     failed=$((failed + 1))
     failures+=("$name: ended with status $status")
   fi
-  printf -- '-- %s: %d s\n' "$name" $((SECONDS - started))
+  printf -- '-- %s: %d passed, %d failed, %d s\n' "$name" "$good" "$bad" $((SECONDS - started))
   rm -f "$log"
 }
 

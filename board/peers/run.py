@@ -38,8 +38,14 @@ def run(names):
     return 1 if result.failures or result.errors else 0
 
 
-def run_apart(module):
+def run_apart(module, again=True):
+    """A module that fails beside others is run once more, when `again`; what it says then is what counts, and the first
+    failure stays in the output."""
     done = subprocess.run([sys.executable, __file__, module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode and again:
+        print(f"{module} failed, and runs again:", flush=True)
+        print("".join(f"  first: {line}\n" for line in done.stdout.splitlines() if not line.startswith("ok ")), flush=True)
+        return run_apart(module, again=False)
     print(done.stdout, end="", flush=True)
     if done.returncode and "FAIL " not in done.stdout:
         print(f"FAIL {module}: ended with status {done.returncode}", flush=True)
