@@ -67,6 +67,22 @@ struct RestartTests {
     expectTalk(a, b, network)
   }
 
+  /// A translator that forgets gives the peer another port and tells nobody. Chromium would nominate anew with every
+  /// check; Firefox and we do not.
+  @Test func aLiteAgentFollowsAPeerThatComesFromAnotherPort() {
+    let (network, a, b) = Self.pair((.full, .lite))
+    let old = b.agent.selected
+    a.translator?.forget()
+    for _ in 0..<600 {
+      a.say([128, 0, 1])
+      network.run(20)
+    }
+    #expect(b.agent.selected != old)
+    expectTalk(a, b, network)
+    network.run(60_000)
+    expectTalk(a, b, network)
+  }
+
   @Test(arguments: [ICEMode.full, .lite])
   func aRestartAfterTheEndBeginsAnew(_ mode: ICEMode) {
     let (network, a, b) = Self.pair((.full, mode))

@@ -6,6 +6,11 @@ internal import Wire
 extension ICEAgent {
   /// How long a nominated path is kept against a worse one: aggressive peers nominate everything they try.
   static let nominationHold = Interval.seconds(1)
+  /// How long a selected path brings nothing before one that is merely checked takes over. A peer to which a translator
+  /// gave another port does not know of it, and where it does not nominate anew with every check (Firefox) nothing else
+  /// would tell us: shorter therefore where only the port is another.
+  static let silence = Interval.seconds(6)
+  static let silenceOfPort = Interval.seconds(2)
 
   /// Answers a binding request that carries our password.
   mutating func answer(
@@ -121,12 +126,15 @@ extension ICEAgent {
         !selected.isSame(as: path)
         && (isNewer
           ? isNominating || standing == .disconnected
-          : isNominating && isEarlier == isRestarting && prefers(path, priority: priority, to: selected, now))
+          : isEarlier == isRestarting
+            && (isNominating
+              ? prefers(path, priority: priority, to: selected, now) : isSilent(selected, beside: path, now)))
     } else {
       isChosen = true
     }
     if isChosen {
       selected = path
+      carried = nil
       report(.selected(path))
     }
     if isNominating, !isEarlier, isRestarting {
@@ -163,6 +171,15 @@ extension ICEAgent {
       return true
     }
     return priority > known.priority || now - nominated > ICEAgent.nominationHold
+  }
+
+  /// Whether the selected path has brought nothing for so long that its peer must be thought to be elsewhere.
+  private func isSilent(_ selected: ICEPath, beside path: ICEPath, _ now: Instant) -> Bool {
+    var last = paths.first { $0.path.isSame(as: selected) }?.heard
+    if let carried { last = last.map { max($0, carried) } ?? carried }
+    guard let last else { return true }
+    let isSameHost = selected.peer.address == path.peer.address
+    return now - last >= (isSameHost ? ICEAgent.silenceOfPort : ICEAgent.silence)
   }
 
   /// Lite: tells silence and its end to the owner.

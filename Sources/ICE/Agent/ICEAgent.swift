@@ -78,6 +78,8 @@ package struct ICEAgent: Sendable {
   /// The last proof that the peer wants what we send (lite: its last check), and when to ask for the next.
   var consent: Instant?
   var nextConsent: Instant?
+  /// When the selected path last brought anything but a check.
+  var carried: Instant?
   /// When relays that are not used are given back.
   var relayEnd: Instant?
   /// Where what goes to a relay is wrapped.
@@ -189,7 +191,9 @@ package struct ICEAgent: Sendable {
       if reading == .consumed { settle(&turn) }
       return reading
     case .dtls, .rtp, .rtcp:
-      guard isValidated(path) else {
+      if let selected, selected.isSame(as: path) {
+        carried = turn.now
+      } else if !isValidated(path) {
         counters.foreign += 1
         return .ignored
       }
