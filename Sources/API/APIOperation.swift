@@ -86,7 +86,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .calls: "The live calls."
     case .hangUp: "Ends a live call."
     case .callRecords: "Past calls, the latest first."
-    case .events: "What happens, as server-sent events."
+    case .events: "What happens, as server-sent events, or over a WebSocket with each event a message."
     case .bans: "The banned addresses."
     case .liftBan: "Lifts every ban of an address."
     case .openDoor: "Triggers a door as an operator."

@@ -43,6 +43,8 @@ final class Call {
   var state = State.arriving
   var hunt: Hunt?
   var unit: UnitID?
+  /// Who was put through to those that ring; nil for the caller.
+  var visitor: Caller?
   /// Every leg there ever was, the caller first.
   var legs: [Leg]
   /// Whether the caller has had a final answer to its INVITE.
@@ -488,7 +490,8 @@ final class Call {
     var stationName: StationName?
     for leg in legs { if case .station(let name) = leg.party, stationName == nil { stationName = name } }
     return CallRecord(
-      id: id, from: invitation.caller.username, target: invitation.dialled, unit: unit,
+      id: id, from: invitation.caller.username,
+      visitor: (visitor ?? invitation.caller).username, target: invitation.dialled, unit: unit,
       station: stationName, started: started, answered: answeredAt, answeredBy: answeredBy, ended: nil,
       end: nil,
       legs: legs.map {

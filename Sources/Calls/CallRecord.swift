@@ -42,6 +42,8 @@ package struct CallRecord: Sendable, Hashable {
   package var id: CallID
   /// The caller's username.
   package var from: String
+  /// Who is at the other end for those that ring, or rang last: the caller, or after a transfer who stayed.
+  package var visitor: String
   /// What was dialled.
   package var target: String
   package var unit: UnitID?

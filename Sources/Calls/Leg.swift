@@ -40,6 +40,8 @@ final class Leg {
 
   /// Names this leg to a page, once it has answered.
   var pageName = ""
+  /// Names its generation of ICE.
+  var pageTag = ""
 
   init(
     session: SessionID, party: Caller, unit: UnitID?, contact: Contact?, credential: UInt64?,

@@ -30,8 +30,9 @@ package protocol LegDescriptions: AnyObject {
   /// Our offer was refused: everything stays as it was.
   func withdrawOffer()
 
-  /// Candidates that the peer found after its description (RFC 8840).
-  func trickle(_ fragment: [UInt8]) -> TrickleOutcome
+  /// Candidates that the peer found after its description (RFC 8840); with `mayRestart` also new credentials, by which
+  /// it asks for new paths (section 4.4).
+  func trickle(_ fragment: [UInt8], mayRestart: Bool) -> TrickleOutcome
 
   /// What both descriptions settle; nil when the stream is off.
   func settled(_ kind: MediaKind) -> PeerStream?
@@ -40,7 +41,7 @@ package protocol LegDescriptions: AnyObject {
 }
 
 extension LegDescriptions {
-  package func trickle(_ fragment: [UInt8]) -> TrickleOutcome { .taken }
+  package func trickle(_ fragment: [UInt8], mayRestart: Bool) -> TrickleOutcome { .taken }
 
   func offer(audio: [Format], _ direction: Direction) -> Body {
     offer(audio: audio, direction, video: [], videoDirection: .sendrecv)

@@ -18,6 +18,8 @@ package enum PageRefusal: Error, Hashable, Sendable {
   case notAcceptable
   /// No ports left.
   case noRoom
+  /// What a page says of ICE is of a generation that is over.
+  case stale
 }
 
 /// What a page gets for its offer.
@@ -25,6 +27,8 @@ package struct PageAnswer: Hashable, Sendable {
   /// Names the leg: 128 random bits.
   package var leg: String
   package var description: [UInt8]
+  /// Names its generation of ICE.
+  package var tag: String
 }
 
 /// What became of candidates that a page sent after its answer (RFC 8840).
@@ -33,6 +37,8 @@ package enum TrickleOutcome: Hashable, Sendable {
   /// ICE was restarted: the fragment that describes our side of it.
   case restarted([UInt8])
   case malformed
+  /// Of a generation that is over.
+  case stale
 }
 
 extension CallTarget {
@@ -86,12 +92,20 @@ extension Switchboard {
     return call.legs.contains { $0.contact?.id == page && $0.isPage && $0.state == .ringing }
   }
 
-  /// Further candidates of a page that has answered.
+  /// Further candidates of a page that has answered; with `tag` `*` also new credentials, by which it asks for new paths
+  /// because its network is another. Any other tag must be the newest that it was given. What came of it, and the tag
+  /// that counts from now on.
   package func trickle(
-    _ id: CallID, leg name: String, of account: AccountName, _ fragment: [UInt8], _ turn: inout Turn
-  ) -> Result<TrickleOutcome, PageRefusal> {
+    _ id: CallID, leg name: String, of account: AccountName, tag: String?, _ fragment: [UInt8],
+    _ turn: inout Turn
+  ) -> Result<(TrickleOutcome, tag: String), PageRefusal> {
     guard let (leg, _) = findTalking(id, name, account) else { return .failure(whyNot(id, account)) }
-    return .success(leg.media.trickle(fragment))
+    let mayRestart = tag == "*"
+    if let tag, !mayRestart, tag != leg.pageTag { return .failure(.stale) }
+    let outcome = leg.media.trickle(fragment, mayRestart: mayRestart)
+    if case .stale = outcome { return .failure(.stale) }
+    if case .restarted = outcome { leg.pageTag = turn.random.hex(bytes: 8) }
+    return .success((outcome, leg.pageTag))
   }
 
   /// A page is gone: where it rang, it rings no more. A conversation is ended by its media, should that be lost too.
@@ -186,9 +200,10 @@ extension Call {
       return .failure(.notAcceptable)
     }
     leg.pageName = turn.random.hex(bytes: 16)
+    leg.pageTag = turn.random.hex(bytes: 8)
     board.register(media: descriptions.id, leg, self)
     join(leg, &turn)
-    return .success(PageAnswer(leg: leg.pageName, description: answer.bytes))
+    return .success(PageAnswer(leg: leg.pageName, description: answer.bytes, tag: leg.pageTag))
   }
 }
 

@@ -29,6 +29,7 @@ extension Call {
     board.signalling.notifyTransfer(leg.session, status: 100, &turn)
     hunt = Hunt(plan: plan)
     ringAnew()
+    visitor = stays.party
     state = .transferring(stays: stays, leaves: leg)
     nextStep(&turn)
   }
@@ -46,6 +47,7 @@ extension Call {
   /// Nobody took it: the conversation goes on as it was, if who asked is still there.
   func transferFailed(_ stays: Leg, _ leaves: Leg?, status: Int, _ turn: inout Turn) {
     guard let leaves else { return finish(.answered, status: status, reason: .transferred, &turn) }
+    visitor = nil
     state = .talking(stays, leaves)
     stays.heardAt = turn.now
     leaves.heardAt = turn.now

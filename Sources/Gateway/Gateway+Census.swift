@@ -16,6 +16,10 @@ package struct GatewayCensus: Sendable, Hashable {
   /// Legs of the media plane.
   package var legs = 0
   package var bindings = 0
+  /// Pages that are believed to listen.
+  package var pages = 0
+  /// WebSockets that speak SIP.
+  package var channels = 0
   /// Pings under way.
   package var pings = 0
   /// Operators who wait for a door.
@@ -40,6 +44,8 @@ extension Gateway {
     census.calls = house.calls.count
     census.legs = house.plane.count
     census.bindings = house.registrar.count
+    census.pages = house.presence.count
+    census.channels = sip.channels.count
     census.pings = house.pings.count
     census.openings = house.openings.count
     census.mostTalking = house.calls.mostTalking

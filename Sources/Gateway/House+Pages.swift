@@ -31,7 +31,7 @@ extension House {
 
   func details(of record: CallRecord) -> [JSONField] {
     [
-      JSONField("call", .string(record.id.text)), JSONField("from", .string(record.from)),
+      JSONField("call", .string(record.id.text)), JSONField("from", .string(record.visitor)),
       JSONField("name", .string(displayName(of: record))), JSONField("target", .string(record.target)),
       JSONField("unit", .string(orNull: record.unit?.rawValue)),
       JSONField("door", .string(orNull: door(of: record)?.rawValue)),
@@ -41,7 +41,7 @@ extension House {
   }
 
   private func displayName(of record: CallRecord) -> String {
-    book.building.caller(named: record.from).map { book.building.displayName(of: $0) } ?? record.from
+    book.building.caller(named: record.visitor).map { book.building.displayName(of: $0) } ?? record.visitor
   }
 
   private func door(of record: CallRecord) -> DoorID? {
@@ -54,7 +54,7 @@ extension House {
     var secrets: [PrivateDetails] = []
     for name in ringing {
       var fields = [JSONField("rings", true)]
-      if let caller = book.building.caller(named: record.from),
+      if let caller = book.building.caller(named: record.visitor),
         let view = view(of: caller, for: name, in: record.id, &random)
       {
         fields += members(view)
@@ -65,7 +65,7 @@ extension House {
     if let account {
       audience = EventAudience(accounts: [account], hasOperators: false)
     } else if let station = record.station, let camera = book.building.station(station)?.camera,
-      record.from == station.rawValue
+      record.visitor == station.rawValue
     {
       let view = token(camera, to: "", for: record.id.text, life: House.ringView, &random)
       secrets.append(PrivateDetails(holder: nil, fields: members(view)))
@@ -138,11 +138,11 @@ extension House {
     let pages = Presence.name(device.credential)
     return calls.live.compactMap { record in
       guard record.answered == nil, calls.rings(record.id, pages) else { return nil }
-      let view = book.building.caller(named: record.from).flatMap {
+      let view = book.building.caller(named: record.visitor).flatMap {
         self.view(of: $0, for: device.account, in: record.id, &gateway.random)
       }
       return RingingView(
-        call: record.id.text, from: record.from, name: displayName(of: record), target: record.target,
+        call: record.id.text, from: record.visitor, name: displayName(of: record), target: record.target,
         unit: record.unit?.rawValue, door: door(of: record)?.rawValue, since: record.started, view: view)
     }
   }

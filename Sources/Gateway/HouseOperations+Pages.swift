@@ -102,7 +102,7 @@ extension HouseOperations: BrowserAnswers {
       let result = self.house.calls.answerPage(
         CallName(call), Presence.contact(device, at: address), of: device.account, offer: offer, &turn)
       then(
-        result.map { BrowserAnswer(leg: $0.leg, description: $0.description, tag: $0.leg) }
+        result.map { BrowserAnswer(leg: $0.leg, description: $0.description, tag: $0.tag) }
           .mapError(HouseOperations.problem))
     }
   }
@@ -122,12 +122,15 @@ extension HouseOperations: BrowserAnswers {
   ) {
     gateway.soon { [weak self] turn in
       guard let self else { return }
-      switch self.house.calls.trickle(CallName(call), leg: leg, of: device.account, fragment, &turn) {
+      let result = self.house.calls.trickle(
+        CallName(call), leg: leg, of: device.account, tag: tag, fragment, &turn)
+      switch result {
       case .failure(let refusal): then(.failure(HouseOperations.problem(refusal)))
-      case .success(.taken): then(.success(nil))
-      case .success(.restarted(let fragment)):
-        then(.success(BrowserAnswer(leg: leg, description: fragment, tag: turn.random.hex(bytes: 8))))
-      case .success(.malformed): then(.failure(Problem(400, "the fragment cannot be read")))
+      case .success((.taken, _)): then(.success(nil))
+      case .success((.restarted(let fragment), let tag)):
+        then(.success(BrowserAnswer(leg: leg, description: fragment, tag: tag)))
+      case .success((.malformed, _)), .success((.stale, _)):
+        then(.failure(Problem(400, "the fragment cannot be read")))
       }
     }
   }
@@ -151,6 +154,10 @@ extension HouseOperations: BrowserAnswers {
       Problem(
         406, "this browser and the caller share no kind of sound", next: "use another browser, or a telephone"
       )
+    case .stale:
+      Problem(
+        412, "these candidates belong to an earlier generation of ICE",
+        next: "send If-Match: * with new credentials to restart it")
     case .noRoom: Problem(503, "no room for one more conversation", next: "try again in a moment")
     }
   }

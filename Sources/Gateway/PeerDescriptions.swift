@@ -99,15 +99,21 @@ final class PeerDescriptions: LegDescriptions {
 
   func withdrawOffer() { dismissOffer() }
 
-  func trickle(_ fragment: [UInt8]) -> TrickleOutcome {
+  func trickle(_ fragment: [UInt8], mayRestart: Bool) -> TrickleOutcome {
     guard let parsed = TrickleFragment(parsing: fragment) else { return .malformed }
-    let isTaken = with { connection, turn in
+    let outcome = with { connection, turn -> TrickleOutcome in
       do throws(PeerRefusal) {
         try connection.apply(parsed, &turn)
-        return true
-      } catch { return false }
+        return .taken
+      } catch {
+        guard error == .staleFragment else { return .malformed }
+        guard mayRestart else { return .stale }
+        do throws(PeerRefusal) {
+          return .restarted(try connection.restart(by: parsed, &turn).bytes)
+        } catch { return .malformed }
+      }
     }
-    return isTaken == true ? .taken : .malformed
+    return outcome ?? .malformed
   }
 }
 

@@ -32,6 +32,10 @@ final class WebEdge: WebCarrier, StreamsDelegate {
     streams.setReading(reading, on: SocketID(Handle(raw: connection.raw)))
   }
 
+  func expectSilence(on connection: WebConnectionID) {
+    streams.setIdle(nil, on: SocketID(Handle(raw: connection.raw)))
+  }
+
   func opened(_ connection: ConnectionID, _ facts: ConnectionFacts) {
     let peer: WebPeer =
       facts.peer.map(WebPeer.local) ?? .remote(facts.remote, isSecure: facts.isSecure)

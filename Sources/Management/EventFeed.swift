@@ -1,8 +1,6 @@
 package import API
 package import Directory
-internal import HTTP
 package import JSON
-internal import Web
 package import Wire
 
 /// Whom an event concerns, beside operators, who hear of everything.
@@ -70,7 +68,7 @@ package final class EventFeed {
 
   private var kept: [Kept] = []
   private var lastID = 0
-  private var listeners: [(key: Int, scope: Scope, stream: EventStream)] = []
+  private var listeners: [(key: Int, scope: Scope, outlet: EventOutlet)] = []
   private var nextKey = 0
 
   package init() {}
@@ -87,15 +85,13 @@ package final class EventFeed {
     if kept.count >= 2 * EventFeed.mostKept { kept.removeFirst(EventFeed.mostKept) }
     kept.append(entry)
     // Written once for all who get the same.
-    var common: [UInt8]?
+    var common = EventText(event)
     // A copy: who is cut off leaves the list while it is gone through.
     for listener in listeners where entry.concerns(listener.scope) {
       if entry.secrets(of: listener.scope) != nil {
-        listener.stream.send(EventFeed.message(entry.view(for: listener.scope)))
+        listener.outlet.send(entry.view(for: listener.scope))
       } else {
-        let message = common ?? EventFeed.message(event)
-        common = message
-        listener.stream.send(message)
+        listener.outlet.send(&common)
       }
     }
     return event
@@ -126,28 +122,22 @@ package final class EventFeed {
 
   /// Tells a stream what it missed, if it says what it has, and from now on everything that concerns it.
   /// `whenClosed` is called once, when it listens no more.
-  func add(_ stream: EventStream, for scope: Scope, after id: Int?, whenClosed: @escaping () -> Void = {}) {
+  func add(_ outlet: EventOutlet, for scope: Scope, after id: Int?, whenClosed: @escaping () -> Void = {}) {
     nextKey += 1
     let key = nextKey
-    listeners.append((key, scope, stream))
-    stream.whenClosed = { [weak self] in
+    listeners.append((key, scope, outlet))
+    outlet.begin { [weak self] in
       self?.listeners.removeAll { $0.key == key }
       whenClosed()
     }
-    // Some browsers give a page nothing of an answer, not even that there is one, before its first bytes have come.
-    stream.send(ServerSentEvent.keepAlive)
     guard let id else { return }
-    for event in events(after: id, for: scope) { stream.send(EventFeed.message(event)) }
+    for event in events(after: id, for: scope) { outlet.send(event) }
   }
 
   /// Ends the streams of devices that may listen no longer.
   package func end(where isGone: (DeviceScope) -> Bool) {
     for listener in listeners {
-      if let scope = listener.scope, isGone(scope) { listener.stream.close() }
+      if let scope = listener.scope, isGone(scope) { listener.outlet.close() }
     }
-  }
-
-  private static func message(_ event: EventView) -> [UInt8] {
-    ServerSentEvent(event: event.type, id: String(event.id), data: event.json.text()).bytes
   }
 }

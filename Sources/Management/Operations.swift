@@ -109,7 +109,8 @@ package protocol BrowserAnswers: AnyObject {
     then: @escaping Completion<BrowserAnswer>)
   /// Stops a call from ringing on the device.
   func decline(_ call: String, by device: DeviceScope, then: @escaping Completion<Void>)
-  /// Takes candidates (`application/trickle-ice-sdpfrag`). A fragment and a new tag come back when ICE was restarted.
+  /// Takes candidates (`application/trickle-ice-sdpfrag`) of the generation of ICE that `tag` names; 412 for another.
+  /// With `*` and new credentials ICE is restarted: a fragment and a new tag come back.
   func trickle(
     _ call: String, leg: String, by device: DeviceScope, fragment: [UInt8], tag: String?,
     then: @escaping Completion<BrowserAnswer?>)

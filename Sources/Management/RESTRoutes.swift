@@ -50,6 +50,11 @@ package final class RESTRoutes {
           perform(operation, request, responder)
         })
     }
+    router.add(
+      Route(channel: APIOperation.events.path, access: RESTRoutes.access(.events)) {
+        [self] request, channel in
+        events(request, channel)
+      })
     return router
   }
 
@@ -203,25 +208,48 @@ package final class RESTRoutes {
     operations.openDoor(door, by: principal, key: key) { [self] outcome in commands.finish(command, outcome) }
   }
 
-  private func events(
-    _ request: WebRequest, _ device: DeviceScope?, _ responder: Responder
-  ) throws(Problem) {
+  /// What a listener asks for: the events after an id, and whether it is a device that rings.
+  private static func wish(_ request: WebRequest) throws(Problem) -> (after: Int?, rings: Bool) {
     var after: Int?
     if let text = request.head.fields["Last-Event-ID"] ?? request.query("after") {
       guard let id = Int(text), id >= 0 else { throw Problem(400, "\"\(text)\" is no id of an event") }
       after = id
     }
-    let rings = request.query("rings") == nil ? true : try RESTRoutes.flag(request, "rings")
+    return (after, request.query("rings") == nil ? true : try flag(request, "rings"))
+  }
+
+  private func events(
+    _ request: WebRequest, _ device: DeviceScope?, _ responder: Responder
+  ) throws(Problem) {
+    let (after, rings) = try RESTRoutes.wish(request)
     if request.head.fields["Accept"] == "application/json" {
       responder.reply(.json(200, feed.events(after: after, for: device).json))
       return
     }
-    guard !feed.isFull(for: device) else {
-      throw Problem(503, "too many listeners", next: "end one of the others")
-    }
+    guard !feed.isFull(for: device) else { throw RESTRoutes.tooManyListeners }
     guard let stream = responder.openEvents() else { return }
-    guard let device, rings else { return feed.add(stream, for: device, after: after) }
-    feed.add(stream, for: device, after: after) { [weak self] in self?.operations.attends(device, false) }
+    follow(.stream(stream), device, after, rings: rings)
+  }
+
+  /// The same over a WebSocket: each event is one message. Who may not listen hears why as the channel closes.
+  private func events(_ request: WebRequest, _ channel: WebChannel) {
+    do throws(Problem) {
+      let device = try principal(request).device
+      let (after, rings) = try RESTRoutes.wish(request)
+      guard !feed.isFull(for: device) else { throw RESTRoutes.tooManyListeners }
+      follow(.channel(channel), device, after, rings: rings)
+    } catch {
+      channel.dismiss(error.status == 503 ? .tooMuch : .notAllowed, reason: error.title)
+    }
+  }
+
+  private static var tooManyListeners: Problem {
+    Problem(503, "too many listeners", next: "end one of the others")
+  }
+
+  private func follow(_ outlet: EventOutlet, _ device: DeviceScope?, _ after: Int?, rings: Bool) {
+    guard let device, rings else { return feed.add(outlet, for: device, after: after) }
+    feed.add(outlet, for: device, after: after) { [weak self] in self?.operations.attends(device, false) }
     operations.attends(device, true)
   }
 

@@ -135,6 +135,7 @@ package struct Router {
     guard let path = PathPattern.segments(of: request.path) else {
       return .refusal(.problem(400, "the address is malformed"))
     }
+    if let reply = preflight(request, path, from: peer) { return .refusal(reply) }
     // Who asks HEAD gets what GET would say about itself (RFC 9110 section 9.3.2).
     let method = request.method == .head ? .get : request.method
     let wantsChannel = request.fields.list("Upgrade", has: "websocket")

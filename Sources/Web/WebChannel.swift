@@ -34,6 +34,14 @@ package final class WebChannel {
     server?.close(channel: connection, code, reason)
   }
 
+  /// Why we want no more of a peer that broke no rule.
+  package enum Dismissal: Sendable { case notAllowed, tooMuch }
+
+  /// Closes a channel that its peer may not have, or not now.
+  package func dismiss(_ why: Dismissal, reason: String) {
+    close(why == .tooMuch ? .tryAgainLater : .policyViolation, reason: reason)
+  }
+
   func ended(_ ending: WebSocketEnding) {
     guard server != nil else { return }
     server = nil

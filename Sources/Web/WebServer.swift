@@ -25,6 +25,8 @@ package protocol WebCarrier: AnyObject {
   func close(_ connection: WebConnectionID)
   /// Stops or resumes reading: how a peer that does not take its answers is kept from asking.
   func setReading(_ reading: Bool, on connection: WebConnectionID)
+  /// From now on the peer only listens: its silence is no reason to end the connection.
+  func expectSilence(on connection: WebConnectionID)
 }
 
 package struct WebLimits: Sendable {
@@ -203,9 +205,10 @@ package final class WebServer {
     let stream = EventStream(server: self, connection: id)
     connection.stream = stream
     connection.moved = carrier.now
-    connection.machine.beginResponse(
-      HTTPResponse(200, fields: ["Content-Type": "text/event-stream", "Cache-Control": "no-store"]),
-      length: .streamed, date: carrier.wall)
+    carrier.expectSilence(on: id)
+    var fields: HTTPFields = ["Content-Type": "text/event-stream", "Cache-Control": "no-store"]
+    for (name, value) in connection.head.map(router.crossOriginFields) ?? [] { fields.append(name, value) }
+    connection.machine.beginResponse(HTTPResponse(200, fields: fields), length: .streamed, date: carrier.wall)
     pump(connection)
     return stream
   }
@@ -317,6 +320,7 @@ package final class WebServer {
     var fields = reply.fields
     if !fields.contains("Cache-Control") { fields.append("Cache-Control", "no-store") }
     fields.append("X-Content-Type-Options", "nosniff")
+    for (name, value) in connection.head.map(router.crossOriginFields) ?? [] { fields.append(name, value) }
     connection.machine.respond(
       HTTPResponse(reply.status, fields: fields), body: reply.body, date: carrier.wall, now: carrier.now)
   }

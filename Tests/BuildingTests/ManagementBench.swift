@@ -174,6 +174,9 @@ final class PaperCarrier: WebCarrier {
   func close(_ connection: WebConnectionID) { closed.append(connection) }
   /// Connections that nothing is read from.
   var paused: Set<WebConnectionID> = []
+  /// Connections whose peers may be silent.
+  private(set) var silent: [WebConnectionID] = []
+  func expectSilence(on connection: WebConnectionID) { silent.append(connection) }
   func setReading(_ reading: Bool, on connection: WebConnectionID) {
     if reading { paused.remove(connection) } else { paused.insert(connection) }
   }

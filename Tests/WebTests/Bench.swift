@@ -19,11 +19,12 @@ final class Bench: WebCarrier {
 
   init(
     _ routes: [Route], origins: OriginPolicy = OriginPolicy(), limits: WebLimits = WebLimits(),
-    pace: ((WebPeer) -> WebReply?)? = nil
+    pace: ((WebPeer) -> WebReply?)? = nil, whenForeign: ((String) -> Void)? = nil
   ) {
     var router = Router { _, _, _ in .admitted(.anybody) }
     router.origins = origins
     router.pace = pace
+    router.whenForeign = { origin, _ in whenForeign?(origin) }
     for route in routes { router.add(route) }
     server = WebServer(carrier: self, router: router, limits: limits)
   }
@@ -40,6 +41,10 @@ final class Bench: WebCarrier {
   func setReading(_ reading: Bool, on connection: WebConnectionID) {
     if reading { paused.remove(connection) } else { paused.insert(connection) }
   }
+
+  /// Connections whose peers may be silent.
+  private(set) var silent: [WebConnectionID] = []
+  func expectSilence(on connection: WebConnectionID) { silent.append(connection) }
 
   func connect(_ peer: WebPeer = browser) -> WebConnectionID {
     lastID += 1

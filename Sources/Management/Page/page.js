@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const SILENCE = 40_000;        // the gateway says something every 15 s
 const RING_EVERY = 3_000;
 const SNAPSHOT_EVERY = 1_000;
+const LOST = 20_000;           // a call without a path for so long is over
 
 const state = {
   session: null,               // who we are
@@ -440,9 +441,7 @@ async function answer() {
     peer.addTransceiver("video", { direction: "recvonly" });
     peer.ontrack = (event) => hear(event, talk);
     peer.onicecandidate = (event) => { talk.candidates.push(event.candidate); trickle(talk); };
-    peer.onconnectionstatechange = () => {
-      if (peer.connectionState === "failed" && state.talk === talk) hangUp(say("lost"));
-    };
+    peer.onconnectionstatechange = () => recover(talk);
     await peer.setLocalDescription();
     reply = await ask("POST", `api/v1/calls/${talk.call}/answer`,
       { body: peer.localDescription.sdp, type: "application/sdp" });
@@ -494,11 +493,72 @@ function hear(event, talk) {
   }
 }
 
+/** A path that is lost is looked for again; who finds none for long has lost the call. */
+function recover(talk) {
+  if (state.talk !== talk || !talk.peer) return;
+  clearTimeout(talk.patience);
+  const now = talk.peer.connectionState;
+  if (now === "connected") talk.lostSince = null;
+  if (now !== "disconnected" && now !== "failed") return;
+  talk.lostSince ??= Date.now();
+  if (now === "failed" && (!talk.location || Date.now() - talk.lostSince > LOST)) hangUp(say("lost"));
+  else talk.patience = setTimeout(() => restart(talk), now === "failed" ? 0 : 1_500);
+}
+
+/** Asks for new paths because the network is another one (RFC 8840 section 4.4); the old ones carry on meanwhile. */
+async function restart(talk) {
+  if (state.talk !== talk || !talk.location || talk.isTrickling) return;
+  talk.isTrickling = true;
+  const { peer } = talk;
+  try {
+    talk.candidates = [];
+    await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
+    const reply = await ask("PATCH", talk.location, {
+      body: fragment(talk, []), type: "application/trickle-ice-sdpfrag", headers: { "If-Match": "*" },
+    });
+    if (reply.status !== 200) throw new Error(`restart: ${reply.status}`);
+    talk.tag = reply.headers.get("ETag");
+    await peer.setRemoteDescription({ type: "answer", sdp: renewed(peer.remoteDescription.sdp, await reply.text()) });
+    talk.restarts = (talk.restarts || 0) + 1;
+  } catch {
+    // Nobody was reached: all is as before, and tried again.
+    if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
+    setTimeout(() => recover(talk), 1_500);
+  }
+  talk.isTrickling = false;
+  trickle(talk);
+}
+
+/** The answer that was, with the paths that a fragment names. */
+function renewed(sdp, text) {
+  const lines = text.split(/\r?\n/);
+  const found = (name) => lines.find((line) => line.startsWith(`a=${name}:`));
+  let candidates = lines.filter((line) => line.startsWith("a=candidate:"));
+  return sdp.split("\r\n")
+    .filter((line) => !line.startsWith("a=candidate:") && line !== "a=end-of-candidates")
+    .flatMap((line) => {
+      if (line.startsWith("a=ice-ufrag:")) return [found("ice-ufrag")];
+      if (!line.startsWith("a=ice-pwd:")) return [line];
+      const all = [found("ice-pwd"), ...candidates];
+      candidates = [];
+      return all;
+    }).join("\r\n");
+}
+
 /** Tells the gateway of addresses that were found after the offer (RFC 8840). */
 async function trickle(talk) {
   if (!talk.location || talk.isTrickling || talk.candidates.length === 0) return;
   talk.isTrickling = true;
-  const found = talk.candidates.splice(0);
+  await ask("PATCH", talk.location, {
+    body: fragment(talk, talk.candidates.splice(0)), type: "application/trickle-ice-sdpfrag",
+    headers: { "If-Match": talk.tag || "*" },
+  }).catch(() => {});
+  talk.isTrickling = false;
+  trickle(talk);
+}
+
+/** Our credentials, and what was found. */
+function fragment(talk, found) {
   const sdp = talk.peer.localDescription.sdp;
   const credentials = ["ice-ufrag", "ice-pwd"].map((name) => sdp.match(new RegExp(`a=${name}:[^\r\n]*`))?.[0]);
   const lines = [...credentials];
@@ -512,12 +572,7 @@ async function trickle(talk) {
     lines.push(`a=${candidate.candidate}`);
   }
   if (found.includes(null)) lines.push("a=end-of-candidates");
-  await ask("PATCH", talk.location, {
-    body: lines.filter(Boolean).join("\r\n") + "\r\n", type: "application/trickle-ice-sdpfrag",
-    headers: { "If-Match": talk.tag || "*" },
-  }).catch(() => {});
-  talk.isTrickling = false;
-  trickle(talk);
+  return lines.filter(Boolean).join("\r\n") + "\r\n";
 }
 
 function tick(talk) {
@@ -532,6 +587,7 @@ function tick(talk) {
 }
 
 function release(talk) {
+  clearTimeout(talk.patience);
   talk.peer?.close();
   for (const track of talk.microphone?.getTracks() ?? []) track.stop();
   $("voice").srcObject = null;
@@ -638,7 +694,8 @@ function wire() {
   // Escape must not make a visitor disappear.
   $("call").addEventListener("cancel", (event) => event.preventDefault());
   const wake = () => { if (!state.isOnline) state.wake?.(); };
-  window.addEventListener("online", wake);
+  window.addEventListener("online", () => { wake(); if (state.talk) restart(state.talk); });
+  navigator.connection?.addEventListener?.("change", () => { if (state.talk) restart(state.talk); });
   window.addEventListener("offline", () => { state.abort?.abort(); });
   window.addEventListener("pagehide", () => { if (state.talk) hangUp(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { keepAwake(); wake(); } });

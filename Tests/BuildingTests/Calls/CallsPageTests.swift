@@ -82,6 +82,24 @@ import Wire
     #expect(bench.signalling.objections.isEmpty)
   }
 
+  @Test func candidatesOfAnEarlierGenerationAreRefused() throws {
+    ring()
+    let answer = try answer().get()
+    let call = bench.calls.live[0].id
+    func trickle(_ tag: String?) -> Result<(TrickleOutcome, tag: String), PageRefusal> {
+      bench.turn {
+        bench.calls.trickle(
+          call, leg: answer.leg, of: "web401", tag: tag, Array("a=end-of-candidates\r\n".utf8), &$0)
+      }
+    }
+    #expect(answer.tag != answer.leg && !answer.tag.isEmpty)
+    for tag in [answer.tag, "*", nil] {
+      let outcome = try trickle(tag).get()
+      #expect(outcome.0 == .taken && outcome.tag == answer.tag)
+    }
+    #expect(throws: PageRefusal.stale) { try trickle("t0").get() }
+  }
+
   @Test func aPageThatComesLateHearsWhy() throws {
     ring()
     bench.answers("panel401")
