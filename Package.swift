@@ -182,8 +182,8 @@ let simulation: [Target] = [
   .target(
     name: "SimulatedBuilding",
     dependencies: [
-      "Wire", "Journal", "Crypto", "Devices", "JSON", "Directory", "Transport", "Store", "Gateway",
-      "Simulation",
+      "Wire", "Journal", "Crypto", "Devices", "JSON", "SDP", "ICE", "Directory", "Transport", "Store",
+      "WebRTC", "Gateway", "Simulation",
     ], path: "Tests/Simulation/Building", exclude: ["README.md"], swiftSettings: house),
 ]
 

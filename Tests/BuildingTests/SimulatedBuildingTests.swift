@@ -15,7 +15,7 @@ import Testing
   }
 
   /// What they showed stands in Tests/Simulation/Building/README.md.
-  @Test(arguments: [18, 62, 499, 752, 1331, 1376] as [UInt64])
+  @Test(arguments: [18, 62, 499, 536, 752, 1331, 1376] as [UInt64])
   func aDayThatOnceBrokeARuleBreaksNoneNow(seed: UInt64) {
     #expect(BuildingDay.run(seed: seed).breaches.isEmpty, "again: Simulate \(seed) 1 --lines")
   }
@@ -38,11 +38,14 @@ import Testing
     }
     for deed in [
       "applied", "cancelled", "clock jumped", "code pressed", "cut in a write", "device died",
-      "dialled quiet",
-      "disk full", "dnd", "events read", "flooded", "forged", "guessed", "heard", "held", "killed",
-      "killed in a pulse", "log ban.set", "opened by key", "opened by operator", "paged", "power lost",
-      "pulse",
-      "put through 202", "refused 486", "revoked in a call", "sprayed",
+      "dialled quiet", "disk full", "disturbed browsers", "dnd", "events read", "flooded", "forged",
+      "guessed", "heard", "heard in a browser",
+      "heard on a page", "held", "killed", "killed in a pulse", "log ban.set", "opened by key",
+      "opened by operator", "moved",
+      "page answered", "page declined", "page enrolled", "page opens: opened", "page opens: refused",
+      "page rang",
+      "paged", "power lost", "pulse", "put through 202", "refused 486", "restarted ICE", "revoked in a call",
+      "sound lost", "sprayed",
     ] {
       #expect(story[deed, default: 0] > 0, "nobody ever did this: \(deed)")
     }

@@ -189,18 +189,17 @@ package final class SimulatedNetwork {
   /// One turn of one world, or one event of the network. False when nothing is left to happen.
   @discardableResult
   package func step() -> Bool {
-    guard let event = events.take() else { return false }
+    guard let (event, action) = events.take() else { return false }
     now = event.time
     guard event.world >= 0 else {
-      event.action()
+      action()
       return true
     }
-    guard let world = worlds[event.world] else { return true }
-    event.action()
+    guard let world = worlds[Int(event.world)] else { return true }
+    action()
     // News that arrive at one moment are told in one turn, as a kernel would hand them over.
-    while let next = events.next, next.time == now, next.world == event.world {
-      _ = events.take()
-      next.action()
+    while let next = events.next, next.time == now, next.world == event.world, let (_, more) = events.take() {
+      more()
     }
     world.endTurn()
     turns += 1

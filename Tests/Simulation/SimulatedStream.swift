@@ -26,6 +26,8 @@ final class SimulatedStream {
   private var heldEnd: NetworkFailure?
   /// What the kernels at both ends hold between them.
   private static let window = 128 * 1024
+  /// How long a kernel sends again what is not confirmed, as `Reactor` asks it to.
+  private static let unconfirmed = Interval.seconds(60)
 
   init(world: SimulatedWorld, local: Endpoint, remote: Endpoint) {
     self.world = world
@@ -84,7 +86,7 @@ final class SimulatedStream {
       }
       if network.isCut(from: stream.world.host, to: far.world.host) {
         // The sender's kernel tries again until it gives up.
-        if network.now - sent > .seconds(120) { return stream.end(.timedOut) }
+        if network.now - sent > SimulatedStream.unconfirmed { return stream.end(.timedOut) }
         let again = network.now + .seconds(1)
         stream.stalledUntil = again
         stream.lastArrival = max(again, stream.lastArrival)
@@ -94,12 +96,16 @@ final class SimulatedStream {
     }
   }
 
-  /// What we sent came to a machine that knows nothing of this connection, as after a loss of power: it resets.
-  private func meetNobody() {
+  /// What we sent comes to a machine that knows nothing of this connection, as after a loss of power: it resets, as soon
+  /// as it is there.
+  private func meetNobody(since: Instant? = nil) {
     let network = world.network
-    guard !isClosed, let target = network.host(owning: remote.address, from: world.host), target.isUp,
-      !network.isCut(from: world.host, to: target)
-    else { return }
+    guard !isClosed, let target = network.host(owning: remote.address, from: world.host) else { return }
+    guard target.isUp, !network.isCut(from: world.host, to: target) else {
+      let since = since ?? network.now
+      if network.now - since > SimulatedStream.unconfirmed { return end(.timedOut) }
+      return schedule(network.now + .seconds(1)) { $0.meetNobody(since: since) }
+    }
     let link = network.weather(from: target, to: world.host)
     schedule(network.now + link.delay) { stream in
       guard !network.isCut(from: target, to: stream.world.host) else { return }

@@ -6,11 +6,12 @@ enum Building {
   static let domain = "vestibule.local"
   static let gateway = IPAddress(v4: 0x0A00_0001)
   static let unitOf = [
-    "panel401": "401", "kitchen401": "401", "mobile401": "401", "panel402": "402", "mobile402": "402",
+    "panel401": "401", "kitchen401": "401", "mobile401": "401", "web401": "401", "panel402": "402",
+    "mobile402": "402", "web402": "402",
   ]
   static let panels: Set<String> = ["panel401", "kitchen401", "panel402"]
   /// Who may talk to the gateway over a connection.
-  static let overStreams: Set<String> = ["mobile401", "panel402", "ramp"]
+  static let overStreams: Set<String> = ["mobile401", "panel402", "ramp", "web401", "web402"]
   /// Doors that hang on a line of the gateway's own.
   static let lines: [(door: String, line: Int, pulse: Interval)] = [
     ("entrance", 17, .milliseconds(1500)), ("garage", 27, .milliseconds(800)),
@@ -72,11 +73,13 @@ struct Version: Equatable {
         building: { id: "b", name: "B" },
         units: [
           { number: "401", name: "Martin", neighbours: false,
-            accounts: [ { username: "panel401", kind: "panel" }, { username: "mobile401", kind: "mobile" }\(kitchen) ],
+            accounts: [ { username: "panel401", kind: "panel" }, { username: "mobile401", kind: "mobile" },
+              { username: "web401", kind: "browser" }\(kitchen) ],
             rules: [ { from: "*", action: "ring", timeout: 20 }, { from: "*", action: "forward", target: "guard", timeout: 15 } ],
             doors: [\(list(doors(of: "401")))] },
           { number: "402", name: "Durand", neighbours: false, callWaiting: "\(waiting402.rawValue)",
-            accounts: [ { username: "panel402", kind: "panel" }, { username: "mobile402", kind: "mobile" } ],
+            accounts: [ { username: "panel402", kind: "panel" }, { username: "mobile402", kind: "mobile" },
+              { username: "web402", kind: "browser" } ],
             doors: [\(list(doors(of: "402")))] } ],
         accounts: [ { username: "guard1", kind: "guard", name: "Loge" } ],
         stations: [

@@ -40,6 +40,7 @@ extension BuildingDay {
   func enroll(_ device: Device) {
     let username = device.name
     promises.enrolling(username)
+    if case .page = device.kind { return invite(device) }
     command("POST", "/accounts/\(username)/credentials", "{\"format\":\"sip\"}") {
       [weak self, weak device] _, answer in
       guard let self, let device else { return }
@@ -51,6 +52,33 @@ extension BuildingDay {
       device.secret = secret
       device.phone?.secret = secret
       if device.world?.isAlive == true { device.phone?.after(.milliseconds(10)) { $0.register() } }
+    }
+  }
+
+  /// Gives a link to the page of an account, which redeems it.
+  private func invite(_ device: Device) {
+    let username = device.name
+    command("POST", "/accounts/\(username)/credentials", "{\"format\":\"url\"}") {
+      [weak self, weak device] _, answer in
+      guard let self, let device else { return }
+      let url = answer?.status == 201 ? answer?.json?["url"]?.string : nil
+      guard let url, let token = url.split(separator: "=").last, let page = device.page,
+        device.world?.isAlive == true
+      else { return self.promises.enrolled(username, nil) }
+      let world = device.world
+      page.redeem(String(token)) { [weak self] bearer, secret in
+        guard let self else { return }
+        if let secret { self.learn(secret, username) }
+        // A bearer is looked up by its digest, which is no secret.
+        if let bearer { self.ledger.learned(secret: String(bearer.prefix(32)), digests: []) }
+        self.promises.enrolled(username, bearer)
+        if bearer != nil { self.ledger.count("page enrolled") }
+      }
+      // Who died while it redeemed has not stored what it was given.
+      self.network.after(.seconds(20)) { [weak self] in
+        guard let self, world?.isAlive != true else { return }
+        self.promises.isInDoubt(username)
+      }
     }
   }
 
@@ -70,7 +98,7 @@ extension BuildingDay {
   private func revoke(_ device: Device) {
     let username = device.name
     promises.revoking(username)
-    if device.phone?.talks.contains(where: { $0.state == .up }) == true { ledger.count("revoked in a call") }
+    if device.talks.contains(where: { $0.state == .up }) { ledger.count("revoked in a call") }
     command("DELETE", "/accounts/\(username)/credentials") { [weak self] done, _ in
       guard let self else { return }
       if done == true { self.ledger.count("revoked") }
@@ -96,7 +124,7 @@ extension BuildingDay {
     ledger.count("opened by operator")
     command("POST", "/doors/\(door)/open", "{}") { [ledger] _, answer in
       if let result = answer?.json?["result"]?.string, door != "yard" {
-        ledger.operatorHeard(right, result, door: door, asked: asked)
+        ledger.heard(of: right, result, door: door, asked: asked)
       }
     }
   }
@@ -112,15 +140,25 @@ extension BuildingDay {
     }
   }
 
+  /// How many contacts an account has, as operators see it.
+  func look(for account: String, then: @escaping (Int) -> Void) {
+    command("GET", "/accounts") { _, answer in
+      let all = answer?.json?.array ?? []
+      guard let one = all.first(where: { $0["username"]?.string == account }) else { return }
+      then(one["contacts"]?.array?.count ?? 0)
+    }
+  }
+
   func operate() {
     switch dice.below(14) {
     case 0: apply()
     case 1: enroll(devices[1 + Int(dice.below(UInt64(devices.count - 1)))])
     case 2:
       // Whoever talks, rather than anybody.
-      let talking = devices.filter { $0.profile.registers && $0.phone?.talks.isEmpty == false }
+      let talking = devices.filter { $0.registers && !$0.talks.isEmpty }
       revoke(talking.first ?? devices[1 + Int(dice.below(UInt64(devices.count - 1)))])
-    case 3, 4: setQuiet(["panel401", "mobile402", "401", "402"][Int(dice.below(4))], chance(40))
+    case 3, 4:
+      setQuiet(["panel401", "mobile402", "401", "402", "web401", "web402"][Int(dice.below(6))], chance(40))
     case 5, 6: open(["entrance", "garage", "yard"][Int(dice.below(3))])
     case 7: house.reload()
     case 8, 9: desk.follow()

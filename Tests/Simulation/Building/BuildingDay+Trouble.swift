@@ -143,6 +143,8 @@ extension BuildingDay {
     ledger.count("clock jumped")
     let hour: Int64 = 3600
     let far: [Int64] = [hour, -hour, 24 * hour, -24 * hour, 87_600 * hour, -87_600 * hour, 30, -30]
-    network.wallOffset = network.wallOffset + .seconds(far[Int(dice.below(8))])
+    let leap = far[Int(dice.below(8))]
+    if abs(leap) > 365 * 24 * hour { ledger.count("clock jumped by years") }
+    network.wallOffset = network.wallOffset + .seconds(leap)
   }
 }

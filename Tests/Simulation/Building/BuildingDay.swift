@@ -35,18 +35,48 @@ package final class BuildingDay {
   /// How long faults last.
   private let troubled: Interval
 
-  /// One device over all its lives.
+  /// One device over all its lives: a phone, a browser's SIP application, or the gateway's own page.
   final class Device {
-    let profile: Phone.Profile
+    enum Kind {
+      case phone(Phone.Profile)
+      case page(Page.Profile)
+    }
+    let kind: Kind
     let host: SimulatedHost
+    /// Its password, or its cookie.
     var secret: String?
     var world: SimulatedWorld?
     var phone: Phone?
-    init(_ profile: Phone.Profile, _ host: SimulatedHost) {
-      self.profile = profile
+    var page: Page?
+    init(_ kind: Kind, _ host: SimulatedHost) {
+      self.kind = kind
       self.host = host
     }
-    var name: String { profile.username }
+    static func name(_ kind: Kind) -> String {
+      switch kind {
+      case .phone(let profile): profile.username
+      case .page(let profile): profile.username
+      }
+    }
+    var name: String { Device.name(kind) }
+    /// Whether it has something to prove.
+    var registers: Bool { if case .phone(let profile) = kind { profile.registers } else { true } }
+    /// It would ring.
+    var isReady: Bool { phone?.isRegistered ?? page?.isListening ?? false }
+    var isRefused: Bool { phone?.isRefused ?? page?.isRefused ?? false }
+    var rings: Int { phone?.rings ?? page?.rings ?? 0 }
+    var talks: [Talk] { phone?.talks ?? (page?.talk.map { [$0] } ?? []) }
+
+    enum Mood { case eager, patient, quiet }
+    /// How it takes its calls from now on, by itself calling nobody.
+    func be(_ mood: Mood) {
+      phone?.isQuiet = true
+      phone?.isEager = mood == .eager
+      phone?.isPatient = mood == .patient
+      page?.isQuiet = true
+      page?.isEager = mood == .eager
+      page?.isPatient = mood == .patient
+    }
   }
 
   var promises: Promises { ledger.promises }
@@ -71,8 +101,9 @@ package final class BuildingDay {
     dice = Random(seed: seed ^ 0x6461_79)
     house = Gatehouse(network, seed: seed, ledger)
     desk = house.host.start { [ledger] in Operator($0, ledger, path: Gatehouse.socket) }.resident
-    for (profile, address) in profiles() {
-      devices.append(Device(profile, network.addHost(profile.username, [IPAddress(v4: address)])))
+    let phones = profiles().map { (Device.Kind.phone($0.0), $0.1) }
+    for (kind, address) in phones + [(.page(pageProfile), 0x0A00_0302)] {
+      devices.append(Device(kind, network.addHost(Device.name(kind), [IPAddress(v4: address)])))
     }
     for number: UInt32 in 1...2 {
       let host = network.addHost("stranger\(number)", [IPAddress(v4: 0x0A00_0900 + number)])
@@ -82,7 +113,9 @@ package final class BuildingDay {
     ledger.say = { [unowned network] text in network.journal.say(text, at: network.now) }
     network.afterStep = { [unowned self] in self.check() }
     sights.whenRefused = { [unowned self] username, secret in
-      if let secret, self.promises.promised(username, secret) {
+      // A token that nobody used for a year is good no more, and a start in another year believes the clock.
+      let isOutdated = username == "web402" && self.ledger.story["clock jumped by years"] != nil
+      if let secret, !isOutdated, self.promises.promised(username, secret) {
         self.ledger.breach("an acknowledged write is lost", "\(username)'s credential is refused")
       }
     }
@@ -123,7 +156,17 @@ package final class BuildingDay {
         0x0A00_0205
       ),
       (Phone.Profile(username: "kitchen401", tag: 9, dials: ["page-401"]), 0x0A00_0206),
+      (
+        Phone.Profile(
+          username: "web401", carrier: dice.below(3) == 0 ? .ws : .wss, tag: 10,
+          dials: ["panel401", "guard1", "front"], putsThroughTo: ["panel401", "guard1"]), 0x0A00_0301
+      ),
     ]
+  }
+
+  private var pageProfile: Page.Profile {
+    Page.Profile(
+      username: "web402", isSecure: dice.below(2) == 0, tag: 11, doors: ["garage", "yard", "entrance"])
   }
 
   private func live() {
@@ -134,12 +177,13 @@ package final class BuildingDay {
     guard house.isUp else { return ledger.breach("it starts", "not within 5 s") }
     apply()
     network.run(for: .milliseconds(500))
-    for device in devices where device.profile.registers { enroll(device) }
+    for device in devices where device.registers { enroll(device) }
     network.run(for: .milliseconds(500))
     trouble()
     network.run(for: troubled)
     recover()
     ring()
+    browse()
     fallQuiet()
     note()
   }
@@ -185,12 +229,23 @@ package final class BuildingDay {
 
   func power(_ device: Device) {
     guard device.world?.isAlive != true else { return }
-    let started = device.host.start { [ledger, sights] in
-      Phone($0, device.profile, ledger, sights, secret: device.secret)
+    switch device.kind {
+    case .phone(let profile):
+      let started = device.host.start { [ledger, sights] in
+        Phone($0, profile, ledger, sights, secret: device.secret)
+      }
+      device.world = started.world
+      device.phone = started.resident
+      started.resident.start()
+    case .page(let profile):
+      let started = device.host.start { [ledger, sights] in
+        Page($0, profile, ledger, sights, cookie: device.secret)
+      }
+      device.world = started.world
+      device.page = started.resident
+      started.resident.whenGiven = { [weak device] in device?.secret = $0 }
+      started.resident.start()
     }
-    device.world = started.world
-    device.phone = started.resident
-    started.resident.start()
   }
 
   func device(_ name: String) -> Device? { devices.first { $0.name == name } }

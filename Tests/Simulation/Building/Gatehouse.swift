@@ -71,8 +71,10 @@ final class Gatehouse {
       Gateway(
         world: world,
         setting: Setting(
-          materials: materials, premises: premises, sessions: sessions, deviceKey: Gatehouse.key,
-          processID: 100 + starts, version: "0.0.0"), lines: chip, sink: sink, host: herald)
+          materials: materials, premises: premises, sessions: sessions,
+          handshakes: SimulatedDTLS(number: 200),
+          deviceKey: Gatehouse.key, processID: 100 + starts, version: "0.0.0"), lines: chip, sink: sink,
+        host: herald)
     }
     world = started.world
     gateway = started.resident

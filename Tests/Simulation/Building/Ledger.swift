@@ -141,6 +141,12 @@ package final class Ledger {
     checkWaiting(account, open, first.at)
   }
 
+  /// Checks what a page is told of a call.
+  func isTold(_ account: String, of caller: String, unit: String?, isPartOfIt: Bool) {
+    guard !isPartOfIt, caller != account, unit == nil || unit != Building.unitOf[account] else { return }
+    breach("unit isolation", "\(account) is told of a call of \(caller) to unit \(unit ?? "none")")
+  }
+
   private func checkQuiet(_ account: String, _ open: [Dial]) {
     for dial in open where dial.target != "112" {
       var names = [account]
@@ -182,6 +188,11 @@ package final class Ledger {
     if talk.dial > 0 { dialEnded(talk.dial) }
   }
 
+  /// The talks in which somebody was heard last.
+  func talks(hearing name: String) -> [Talk] {
+    talks.filter { $0.name != name && $0.talk.heardFrom == name }.map(\.talk)
+  }
+
   // MARK: Sound
 
   func speaks(_ name: String, as tag: UInt8) { tags[tag] = name }
@@ -189,6 +200,7 @@ package final class Ledger {
 
   func hears(_ listener: String, tag: UInt8, in talk: Talk) {
     talk.heard = now
+    talk.heardFrom = tags[tag]
     if tag == Ledger.foreign {
       return breach("foreign media", "\(listener) hears a stranger")
     }
@@ -220,15 +232,27 @@ package final class Ledger {
     rights.append(Right(number: number(), door: door, by: account, at: now, talk: talk))
   }
 
+  /// A page asks for a door; the number of its right, and nil where it has lost every right.
+  func pageOpens(_ door: String, by account: String) -> Int? {
+    guard promises.revokedSince(account) == nil else {
+      count("asked when revoked")
+      return nil
+    }
+    let right = Right(number: number(), door: door, by: account, at: now)
+    rights.append(right)
+    return right.number
+  }
+
+  private static let `operator` = "operator"
   /// The operator asks for a door; the number of his right.
   func operatorOpens(_ door: String) -> Int {
-    let right = Right(number: number(), door: door, by: "operator", at: now)
+    let right = Right(number: number(), door: door, by: Ledger.operator, at: now)
     rights.append(right)
     return right.number
   }
 
   /// The gateway said what came of it.
-  func operatorHeard(_ number: Int, _ result: String, door: String, asked: Instant) {
+  func heard(of number: Int, _ result: String, door: String, asked: Instant) {
     if result == "refused" { rights.removeAll { $0.number == number } }
     if result == "opened", lastOpening[door].map({ $0 < asked }) ?? true {
       breach("opened means opened", "\(door) was said to have opened and did not")
@@ -240,7 +264,7 @@ package final class Ledger {
     rights.removeAll { now - $0.at >= Ledger.aftermath($0.by) }
     let good = rights.filter { right in
       right.door == door
-        && (right.talk == nil || promises.mightHold(since: right.at) { $0.mayOpen(right.by, door) })
+        && (right.by == Ledger.operator || promises.mightHold(since: right.at) { $0.mayOpen(right.by, door) })
     }
     guard let right = good.first else { return breach("door without authority", door) }
     rights.removeAll { $0.number == right.number }

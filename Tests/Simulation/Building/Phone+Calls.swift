@@ -27,7 +27,7 @@ extension Phone {
     if Phone.quietCodes.contains(target) { ledger.promises.quieting(profile.username, dialled: true) }
     sendInvite(talk, authorization: nil)
     // Some give up while it rings; all do in the end.
-    let patience = chance(15) ? drawn(300, 6000) : drawn(20_000, 70_000)
+    let patience = !isEager && chance(15) ? drawn(300, 6000) : drawn(20_000, 70_000)
     after(patience) { [weak talk] phone in
       guard let talk, talk.state == .calling else { return }
       phone.takeBack(talk)
@@ -42,7 +42,9 @@ extension Phone {
       "INVITE", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: talk.cseq)
     if let authorization { text.add("authorization", authorization) }
     text.add("content-type", "application/sdp")
-    text.body = SoundPlan.written(address, talk.port, version: talk.version, direction: "sendrecv")
+    text.body =
+      talk.sound?.offer()
+      ?? SoundPlan.written(address, talk.port, version: talk.version, direction: "sendrecv")
     talk.invite = text
     ask(text, talk.way) { [weak self, weak talk] answer in
       guard let self, let talk else { return }
@@ -67,6 +69,9 @@ extension Phone {
       talk.lastAck = ack.written
       put(again: talk.lastAck, talk.way)
       if talk.state == .cancelling {
+        hangUp(talk)
+      } else if talk.sound?.settle(answer: answer.body) == false {
+        ledger.breach("browsers can read it", "\(profile.username) cannot take the answer to its offer")
         hangUp(talk)
       } else {
         comeUp(talk, SoundPlan(answer.body))
@@ -125,7 +130,10 @@ extension Phone {
         _ = answer(message, way, 481, tag: "none")
       }
     case "ACK":
-      guard let talk, talk.state == .answering else { return }
+      guard let talk else { return }
+      // To a late offer of ours.
+      if !message.body.isEmpty { _ = talk.sound?.settle(answer: message.body) }
+      guard talk.state == .answering else { return }
       talk.state = .up
       rise(talk)
     case "CANCEL":
@@ -179,15 +187,18 @@ extension Phone {
       callID: message["call-id"], isCaller: false, ours: ours, theirs: message["from"],
       target: SIPText.uri(of: message["contact"]), way: way, cseq: 0, invite: message, peer: caller, &dice)
     guard add(talk) else { return }
+    if !message.body.isEmpty, talk.sound?.take(offer: message.body) == false {
+      ledger.breach("browsers can read it", "\(profile.username) cannot take the offer in its INVITE")
+    }
     let plan = SoundPlan(message.body)
-    talk.far = plan.endpoint
+    talk.far = talk.sound == nil ? plan.endpoint : nil
     talk.takesKeys = plan.takesKeys
     if plan.direction != "sendrecv" { talk.isMuted = true }
     if message["call-info"].hasSuffix(";answer-after=0") {
       ledger.count("paged")
       return pickUp(talk)
     }
-    let mood = isEager ? 0 : dice.below(100)
+    let mood = isEager ? 0 : isPatient ? 80 : dice.below(100)
     switch mood {
     case ..<55:
       talk.lastAnswer = answer(message, way, 180, tag: talk.ourTag)
@@ -220,8 +231,10 @@ extension Phone {
   private func pickUp(_ talk: Talk) {
     talk.state = .answering
     ledger.count("picked up")
-    let body = SoundPlan.written(
-      address, talk.port, version: talk.version, direction: SoundPlan(talk.invite.body).answering)
+    guard let body = reply(to: talk.invite, in: talk) else {
+      ledger.breach("browsers can read it", "\(profile.username) shares no sound with who calls")
+      return refuse(talk, 488, talk.way)
+    }
     talk.lastAnswer = answer(talk.invite, talk.way, 200, tag: talk.ourTag, body: body)
     sayAgain(talk, .milliseconds(500), left: 10)
   }
@@ -240,10 +253,26 @@ extension Phone {
     talk.invite = message
     talk.version += 1
     let plan = SoundPlan(message.body)
-    if let far = plan.endpoint { talk.far = far }
+    if talk.sound == nil, let far = plan.endpoint { talk.far = far }
     talk.isMuted = plan.direction != "sendrecv"
-    talk.lastAnswer = answer(
-      message, way, 200, tag: talk.ourTag,
-      body: SoundPlan.written(address, talk.port, version: talk.version, direction: plan.answering))
+    if let sound = talk.sound, !message.body.isEmpty, !sound.take(offer: message.body) {
+      ledger.count("offer not taken")
+      talk.lastAnswer = answer(message, way, 488, tag: talk.ourTag)
+      return
+    }
+    guard let body = reply(to: message, in: talk) else {
+      talk.lastAnswer = answer(message, way, 488, tag: talk.ourTag)
+      return
+    }
+    talk.lastAnswer = answer(message, way, 200, tag: talk.ourTag, body: body)
+  }
+
+  /// Our description for who called, or offers anew; an offer where they made none.
+  private func reply(to message: SIPText, in talk: Talk) -> [UInt8]? {
+    guard let sound = talk.sound else {
+      return SoundPlan.written(
+        address, talk.port, version: talk.version, direction: SoundPlan(message.body).answering)
+    }
+    return message.body.isEmpty ? sound.offer() : sound.answer()
   }
 }

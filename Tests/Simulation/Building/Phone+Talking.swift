@@ -5,7 +5,7 @@ import Wire
 
 extension Phone {
   func comeUp(_ talk: Talk, _ plan: SoundPlan) {
-    if let far = plan.endpoint { talk.far = far }
+    if talk.sound == nil, let far = plan.endpoint { talk.far = far }
     talk.takesKeys = plan.takesKeys
     guard talk.state != .up else { return }
     talk.state = .up
@@ -19,7 +19,14 @@ extension Phone {
     speak(talk)
     // Nobody talks for ever; a few leave it to the gateway.
     let length = chance(80) ? drawn(1000, 25_000) : drawn(60_000, 100_000)
+    guard !isEager else { return }
     after(length) { [weak talk] phone in if let talk, talk.state == .up { phone.hangUp(talk) } }
+    if talk.sound != nil, chance(20) {
+      after(drawn(500, 6000)) { [weak talk] phone in
+        guard let talk, talk.state == .up else { return }
+        phone.move(talk)
+      }
+    }
     if !profile.isStation, chance(60) {
       after(drawn(300, 6000)) { [weak talk] phone in if let talk { phone.pressCode(talk) } }
     }
@@ -39,26 +46,35 @@ extension Phone {
 
   private func speak(_ talk: Talk) {
     guard talk.state == .up else { return }
-    if let far = talk.far, !talk.isOnHold, !talk.isMuted {
-      world.send(Sound.packet(talk, tag: profile.tag).span, on: talk.socket, to: far, from: nil)
+    if !talk.isOnHold, !talk.isMuted {
+      let packet = Sound.packet(talk, tag: profile.tag)
+      if let sound = talk.sound {
+        if let sealed = sound.say(packet) { sights.overhear(sealed) }
+      } else if let far = talk.far {
+        world.send(packet.span, on: talk.socket, to: far, from: nil)
+      }
       talk.sequence &+= 1
       talk.timestamp &+= 7200
     }
     after(Phone.speaksEvery) { [weak talk] phone in if let talk { phone.speak(talk) } }
   }
 
-  func hear(_ bytes: [UInt8], on socket: SocketID) {
+  /// The network forgets a browser's port; its sound comes from another from now on.
+  func move(_ talk: Talk) {
+    ledger.count("moved")
+    talk.sound?.move()
+  }
+
+  func hear(_ bytes: [UInt8], in talk: Talk) {
     guard bytes.count >= 16, bytes[0] >> 6 == 2 else { return }
     let type = bytes[1] & 0x7F
     if type == 101 {
       if profile.isStation { ledger.breach("a key reached a station", "RFC 4733 to \(profile.username)") }
       return
     }
-    if type == 8, bytes[12] == 0x51, bytes[13] == 0x2A, bytes[14] == ~bytes[15],
-      let talk = talks.first(where: { $0.socket == socket })
-    {
-      ledger.hears(profile.username, tag: bytes[14], in: talk)
-      ledger.count("heard")
+    if let tag = Sound.speaker(bytes) {
+      ledger.hears(profile.username, tag: tag, in: talk)
+      ledger.count(talk.sound == nil ? "heard" : "heard in a browser")
     }
   }
 
@@ -87,7 +103,7 @@ extension Phone {
     if !isAuthorised, let door = Building.doorOf[talk.peer], Building.codeOf[door] == String(key) {
       ledger.pressed(door, by: profile.username, in: talk)
     }
-    if talk.takesKeys, let far = talk.far, !talk.isOnHold, chance(50) {
+    if mayPlayKeys(talk), chance(50) {
       talk.timestamp &+= 800
       // One press, one timestamp, whatever is said meanwhile.
       let timestamp = talk.timestamp
@@ -97,7 +113,11 @@ extension Phone {
           let packet = Sound.key(
             talk, code: Sound.code(of: key), duration: UInt16(160 * (step + 1)), isEnd: step >= 2,
             isFirst: step == 0, at: timestamp)
-          phone.world.send(packet.span, on: talk.socket, to: far, from: nil)
+          if let sound = talk.sound {
+            sound.say(packet)
+          } else if let far = talk.far {
+            phone.world.send(packet.span, on: talk.socket, to: far, from: nil)
+          }
           talk.sequence &+= 1
         }
       }
@@ -111,6 +131,12 @@ extension Phone {
     }
   }
 
+  /// Whether keys can go the way that sound goes.
+  private func mayPlayKeys(_ talk: Talk) -> Bool {
+    guard !talk.isOnHold else { return false }
+    return talk.sound.map { $0.keyType != nil } ?? (talk.takesKeys && talk.far != nil)
+  }
+
   /// Hold, and a little later back.
   private func hold(_ talk: Talk) {
     guard talk.state == .up else { return }
@@ -120,16 +146,29 @@ extension Phone {
   }
 
   private func offer(_ talk: Talk, _ direction: String) {
-    guard talk.state == .up else { return }
+    guard talk.state == .up, !talk.isOffering else { return }
+    talk.isOffering = talk.sound != nil
     talk.cseq += 1
     talk.version += 1
     let number = talk.cseq
     var text = draft(
       "INVITE", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: number)
     text.add("content-type", "application/sdp")
-    text.body = SoundPlan.written(address, talk.port, version: talk.version, direction: direction)
+    text.body =
+      talk.sound?.offer(isOnHold: direction != "sendrecv")
+      ?? SoundPlan.written(address, talk.port, version: talk.version, direction: direction)
     ask(text, talk.way) { [weak self, weak talk] answer in
-      guard let self, let talk, let answer, answer.status >= 200, answer.status < 300 else { return }
+      guard let self, let talk else { return }
+      if let answer, answer.status < 200 { return }
+      talk.isOffering = false
+      guard let answer, answer.status < 300 else {
+        talk.sound?.withdraw()
+        return
+      }
+      if talk.sound?.settle(answer: answer.body) == false {
+        self.ledger.breach(
+          "browsers can read it", "\(self.profile.username) cannot take the answer to its further offer")
+      }
       let ack = self.draft(
         "ACK", talk.target, talk.way, from: talk.ours, to: talk.theirs, callID: talk.callID, cseq: number)
       talk.lastAck = ack.written

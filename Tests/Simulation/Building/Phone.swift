@@ -2,14 +2,21 @@ internal import Crypto
 import Simulation
 import Wire
 
-/// A door station, a panel or a mobile: it registers, calls, answers and hangs up as dice say, over UDP, TCP or TLS.
+/// A door station, a panel, a mobile or a browser's SIP application: it registers, calls, answers and hangs up as dice
+/// say, over UDP, TCP, TLS or a WebSocket.
 ///
 /// Its SIP is text by its own hand (`SIPText`), strict where a real device is and as careless elsewhere. One value
 /// is one life of the device: who restarts it makes another.
 final class Phone: SimulatedPeer {
   /// What it is, over all its lives.
   struct Profile {
-    enum Carrier { case udp, tcp, tls }
+    enum Carrier {
+      case udp, tcp, tls, ws, wss
+
+      /// A browser: it has no address of its own, and its sound is a peer connection.
+      var isWeb: Bool { self == .ws || self == .wss }
+      var isSecure: Bool { self == .tls || self == .wss }
+    }
     var username: String
     var isStation = false
     var carrier = Carrier.udp
@@ -36,8 +43,10 @@ final class Phone: SimulatedPeer {
   private(set) var isRefused = false
   /// True while people let it alone: it answers and calls nobody by itself.
   var isQuiet = false
-  /// It answers every ring when set, as in the last act.
+  /// It answers every ring when set, as in the last act, and does not hang up by itself.
   var isEager = false
+  /// It rings and never answers.
+  var isPatient = false
   private(set) var talks: [Talk] = []
   /// How often it rang, ever.
   private(set) var rings = 0
@@ -45,6 +54,8 @@ final class Phone: SimulatedPeer {
 
   private var socket = SocketID.none
   private var lines: [Line] = []
+  /// Secure connections whose handshake is done.
+  private var hasAsked: Set<SocketID> = []
   private var main = SocketID.none
   private var pending: [String: Pending] = [:]
   private var acks: [String: [UInt8]] = [:]
@@ -59,6 +70,7 @@ final class Phone: SimulatedPeer {
     var socket: SocketID
     var buffer: [UInt8] = []
     var session: (any SecureSessionBox)?
+    var web: WebSocketText?
     var isUp = false
   }
   private struct Pending {
@@ -109,10 +121,17 @@ final class Phone: SimulatedPeer {
 
   private func dial() {
     guard main == .none else { return }
-    let port: UInt16 = profile.carrier == .tls ? 5061 : 5060
+    let port: UInt16 =
+      switch profile.carrier {
+      case .tls: 5061
+      case .ws: 8080
+      case .wss: 8443
+      case .udp, .tcp: 5060
+      }
     guard let stream = try? world.connect(Endpoint(Building.gateway, port: port)) else { return }
     var line = Line(socket: stream)
-    if profile.carrier == .tls { line.session = SecureSessionBoxing.client() }
+    if profile.carrier.isSecure { line.session = SecureSessionBoxing.client() }
+    if profile.carrier.isWeb { line.web = WebSocketText() }
     lines.append(line)
     main = stream
   }
@@ -122,13 +141,36 @@ final class Phone: SimulatedPeer {
     if let session = lines[place].session {
       _ = world.write(session.start().span, on: stream)
     } else {
-      lines[place].isUp = true
-      lineIsUp()
+      carrierIsUp(place)
     }
   }
 
-  private func lineIsUp() {
+  /// TCP, or TLS over it, stands.
+  private func carrierIsUp(_ place: Int) {
+    guard lines[place].web != nil else { return lineIsUp(place) }
+    let port = profile.carrier == .wss ? 8443 : 8080
+    send(
+      WebSocketText.request("\(Building.gateway):\(port)", path: chance(50) ? "/sip" : "/ws", &dice),
+      on: lines[place])
+  }
+
+  private func lineIsUp(_ place: Int) {
+    lines[place].isUp = true
+    // What it has to say in its calls goes the new way.
+    for talk in talks {
+      if case .stream(let old) = talk.way, !lines.contains(where: { $0.socket == old }) {
+        talk.way = .stream(lines[place].socket)
+      }
+    }
     if profile.registers, !isRegistered { register() }
+  }
+
+  private func send(_ bytes: [UInt8], on line: Line) {
+    if let session = line.session {
+      _ = world.write(session.seal(bytes).span, on: line.socket)
+    } else {
+      _ = world.write(bytes.span, on: line.socket)
+    }
   }
 
   func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {
@@ -139,6 +181,7 @@ final class Phone: SimulatedPeer {
 
   private func lost(_ stream: SocketID) {
     lines.removeAll { $0.socket == stream }
+    hasAsked.remove(stream)
     guard stream == main else { return }
     main = .none
     isRegistered = false
@@ -165,11 +208,7 @@ final class Phone: SimulatedPeer {
     case .datagram(let remote): world.send(bytes.span, on: socket, to: remote, from: nil)
     case .stream(let stream):
       guard let line = lines.first(where: { $0.socket == stream }), line.isUp else { return }
-      if let session = line.session {
-        _ = world.write(session.seal(bytes).span, on: stream)
-      } else {
-        _ = world.write(bytes.span, on: stream)
-      }
+      send(line.web == nil ? bytes : WebSocketText.frame(1, bytes, &dice), on: line)
     }
   }
 
@@ -182,9 +221,9 @@ final class Phone: SimulatedPeer {
       }
       lines[place].buffer += plain
       if !out.isEmpty { _ = world.write(out.span, on: stream) }
-      if session.isUp, !lines[place].isUp {
-        lines[place].isUp = true
-        lineIsUp()
+      if session.isUp, !hasAsked.contains(stream) {
+        hasAsked.insert(stream)
+        carrierIsUp(place)
       }
       if session.isFinished {
         world.close(stream, flushing: true)
@@ -193,10 +232,30 @@ final class Phone: SimulatedPeer {
     } else {
       for index in bytes.indices { lines[place].buffer.append(bytes[index]) }
     }
+    if profile.carrier.isWeb { return receivedFrames(stream) }
     while let place = lines.firstIndex(where: { $0.socket == stream }),
       let message = Phone.cut(&lines[place].buffer)
     {
       take(message, .stream(stream))
+    }
+  }
+
+  /// What came over the WebSocket.
+  private func receivedFrames(_ stream: SocketID) {
+    guard let place = lines.firstIndex(where: { $0.socket == stream }), var web = lines[place].web else {
+      return
+    }
+    let wasOpen = web.isOpen
+    let messages = web.take(lines[place].buffer, &dice)
+    if !web.out.isEmpty { send(web.out, on: lines[place]) }
+    web.out = []
+    lines[place].web = web
+    lines[place].buffer = []
+    if web.isOpen, !wasOpen { lineIsUp(place) }
+    for message in messages { take(message, .stream(stream)) }
+    if web.isOver {
+      world.close(stream, flushing: true)
+      lost(stream)
     }
   }
 
@@ -219,11 +278,28 @@ final class Phone: SimulatedPeer {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(datagram.count)
     for index in datagram.indices { bytes.append(datagram[index]) }
-    if socket == self.socket {
-      take(bytes, .datagram(remote))
-    } else {
-      hear(bytes, on: socket)
+    if socket == self.socket { return take(bytes, .datagram(remote)) }
+    guard let talk = talks.first(where: { $0.ear == socket }) else { return }
+    guard let sound = talk.sound else { return hear(bytes, in: talk) }
+    let packet = sound.receive(datagram, from: remote)
+    look(after: talk)
+    if let packet { hear(packet, in: talk) }
+  }
+
+  func advance() {
+    for talk in talks where talk.sound != nil {
+      talk.sound?.advance()
+      look(after: talk)
     }
+  }
+
+  var nextDeadline: Instant? { talks.compactMap { $0.sound?.nextDeadline }.min() }
+
+  /// A browser that has lost the other side hangs up.
+  private func look(after talk: Talk) {
+    guard talk.sound?.isLost == true, talk.state == .up || talk.state == .answering else { return }
+    ledger.count("sound lost")
+    hangUp(talk)
   }
 
   private func take(_ bytes: [UInt8], _ way: Way) {
@@ -244,10 +320,21 @@ final class Phone: SimulatedPeer {
     let transport: String
     switch way {
     case .datagram: transport = "UDP"
-    case .stream: transport = profile.carrier == .tls ? "TLS" : "TCP"
+    case .stream:
+      transport =
+        switch profile.carrier {
+        case .tls: "TLS"
+        case .ws: "WS"
+        case .wss: "WSS"
+        case .udp, .tcp: "TCP"
+        }
     }
     var text = SIPText(start: "\(method) \(uri) SIP/2.0")
-    text.add("via", "SIP/2.0/\(transport) \(address):5060;branch=z9hG4bK\(dice.hex(bytes: 6));rport")
+    let place = profile.carrier.isWeb ? host : "\(address):5060"
+    text.add(
+      "via",
+      "SIP/2.0/\(transport) \(place);branch=z9hG4bK\(dice.hex(bytes: 6))\(profile.carrier.isWeb ? "" : ";rport")"
+    )
     text.add("max-forwards", "70")
     text.add("from", from)
     text.add("to", to)
@@ -262,8 +349,11 @@ final class Phone: SimulatedPeer {
     case .udp: "<sip:\(profile.username)@\(address):5060>"
     case .tcp: "<sip:\(profile.username)@\(address):5060;transport=tcp>"
     case .tls: "<sip:\(profile.username)@\(address):5061;transport=tls>"
+    case .ws, .wss: "<sip:\(profile.username)@\(host);transport=ws>"
     }
   }
+  /// A browser knows no address of its own (RFC 7118 section 5).
+  private var host: String { registerID + ".invalid" }
 
   /// Sends a request until it has a final answer; nil when none comes.
   func ask(_ text: SIPText, _ way: Way, then: @escaping (SIPText?) -> Void) {
@@ -366,6 +456,13 @@ final class Phone: SimulatedPeer {
       "REGISTER", "sip:\(Building.domain)", way, from: me + ";tag=" + dice.hex(bytes: 4), to: me,
       callID: registerID, cseq: registerCSeq)
     text.add("expires", String(profile.expires))
+    if profile.carrier.isWeb {
+      text.add("supported", "path, gruu, outbound")
+      text.fields.removeAll { $0.name == "contact" }
+      text.add(
+        "contact",
+        contact + ";+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-\(registerID)>\";reg-id=1")
+    }
     if let authorization { text.add("authorization", authorization) }
     let used = secret
     ask(text, way) { [weak self] answer in
@@ -434,6 +531,11 @@ final class Phone: SimulatedPeer {
   }
 
   func add(_ talk: Talk) -> Bool {
+    if profile.carrier.isWeb {
+      talk.sound = BrowserSound(world, source: talk.source, tag: profile.tag, &dice)
+      if talk.sound != nil { talks.append(talk) }
+      return talk.sound != nil
+    }
     guard let sound = try? world.openDatagram(Endpoint(address, port: 0), DatagramOptions()) else {
       return false
     }
@@ -446,7 +548,7 @@ final class Phone: SimulatedPeer {
   func end(_ talk: Talk) {
     guard talk.state != .over else { return }
     talk.state = .over
-    world.close(talk.socket, flushing: false)
+    if let sound = talk.sound { sound.close() } else { world.close(talk.socket, flushing: false) }
     talks.removeAll { $0 === talk }
     sights.forget(talk)
     ledger.fell(talk)

@@ -84,6 +84,9 @@ final class Promises {
       && !standings.contains { $0.until == nil && !$0.version.has(username) }
   }
 
+  /// Whoever was given one may have lost it.
+  func isInDoubt(_ username: String) { credentials[username]?.isSure = false }
+
   func revoking(_ username: String) {
     credentials[username, default: Known(value: nil)].waiting += 1
     credentials[username]!.isSure = false

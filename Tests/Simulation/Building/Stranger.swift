@@ -15,6 +15,8 @@ final class Sights {
   private(set) var dialogs: [Dialog] = []
   /// Where the gateway takes sound.
   private(set) var ears: [Endpoint] = []
+  /// Sound under keys, as browsers sent it.
+  private(set) var sealed: [[UInt8]] = []
   var whenRefused: ((_ username: String, _ secret: String?) -> Void)?
 
   func see(_ talk: Talk, by phone: Phone) {
@@ -24,6 +26,11 @@ final class Sights {
     if let far = talk.far { ears.append(far) }
     if dialogs.count > 16 { dialogs.removeFirst() }
     if ears.count > 16 { ears.removeFirst() }
+  }
+
+  func overhear(_ packet: [UInt8]) {
+    sealed.append(packet)
+    if sealed.count > 8 { sealed.removeFirst() }
   }
 
   func forget(_ talk: Talk) {
@@ -94,7 +101,8 @@ final class Stranger: SimulatedPeer {
 
   private func act() {
     if dice.below(150) == 0 { return flood() }
-    switch dice.below(9) {
+    switch dice.below(10) {
+    case 9: disturb()
     case 0: world.send(dice.bytes(1 + Int(dice.below(300))).span, on: socket, to: gateway, from: nil)
     case 1:
       // A message cut short, or with a byte turned over.
@@ -172,6 +180,25 @@ final class Stranger: SimulatedPeer {
       }
       world.send(packet.span, on: sound, to: ear, from: nil)
     }
+  }
+
+  /// Into the one port of all browsers: what was overheard, as it is and with a bit turned over, hellos of handshakes
+  /// that nobody asked for, and what is nothing.
+  private func disturb() {
+    ledger.count("disturbed browsers")
+    let door = Endpoint(Building.gateway, port: 8189)
+    func send(_ bytes: [UInt8]) { world.send(bytes.span, on: sound, to: door, from: nil) }
+    if let packet = pick(sights.sealed) {
+      send(packet)
+      var turned = packet
+      turned[Int(dice.below(UInt64(turned.count)))] ^= 1 << UInt8(dice.below(8))
+      // Not made into STUN, which a stranger may ask for an address.
+      if turned[0] >> 6 != 0 { send(turned) }
+    }
+    send([22, 0xFE, 0xFD, 1] + dice.bytes(1185))
+    send([22, 0xFE, 0xFD, 3] + dice.bytes(900))
+    send([0x80, 8] + dice.bytes(30))
+    send([0x80, 200] + dice.bytes(26))
   }
 
   // MARK: Streams

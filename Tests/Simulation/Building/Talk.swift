@@ -42,8 +42,13 @@ final class Talk {
   /// Since when it talks, and when it last heard somebody.
   var up = Instant(nanoseconds: 0)
   var heard = Instant(nanoseconds: 0)
+  var heardFrom: String?
 
   // Sound
+  /// A browser's; nil for who sends it in the clear.
+  var sound: BrowserSound?
+  /// A further offer of a browser's waits for its answer: it makes no other meanwhile.
+  var isOffering = false
   var socket = SocketID.none
   var port: UInt16 = 0
   var far: Endpoint?
@@ -76,6 +81,8 @@ final class Talk {
     source = UInt32(truncatingIfNeeded: dice.next())
   }
 
+  /// Where its sound comes in.
+  var ear: SocketID { sound?.socket ?? socket }
   var ourTag: String { SIPText.tag(of: ours) }
   var theirTag: String { SIPText.tag(of: theirs) }
 }
@@ -96,13 +103,21 @@ enum Sound {
       + Array(repeating: 0xD5, count: size - 4)
   }
 
+  /// Who speaks in a packet; nil where it holds none of our sound.
+  static func speaker(_ packet: [UInt8]) -> UInt8? {
+    guard packet.count >= 16, packet[1] & 0x7F == 8, packet[12] == 0x51, packet[13] == 0x2A,
+      packet[14] == ~packet[15]
+    else { return nil }
+    return packet[14]
+  }
+
   /// One packet of a key press.
   static func key(
     _ talk: Talk, code: UInt8, duration: UInt16, isEnd: Bool, isFirst: Bool, at timestamp: UInt32
   )
     -> [UInt8]
   {
-    head(talk, marker: isFirst, type: 101, at: timestamp) + [
+    head(talk, marker: isFirst, type: talk.sound?.keyType ?? 101, at: timestamp) + [
       code, (isEnd ? 0x80 : 0) | 10, UInt8(duration >> 8), UInt8(duration & 255),
     ]
   }
