@@ -17,6 +17,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
   case session, openSession, endSession
   case answerCall, declineCall, trickle, hangUpAnswer
   case cameraToken
+  case backup, restore, supportBundle, maintenance
   case description
 
   package static let prefix = "/api/v1"
@@ -24,9 +25,9 @@ package enum APIOperation: String, CaseIterable, Sendable {
   package var method: HTTPMethod {
     switch self {
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .calls,
-      .callRecords, .events, .bans, .ringReport, .session, .description:
+      .callRecords, .events, .bans, .ringReport, .session, .backup, .supportBundle, .description:
       .get
-    case .applyDirectory, .accountDND, .unitDND: .put
+    case .applyDirectory, .accountDND, .unitDND, .restore, .maintenance: .put
     case .enroll, .openDoor, .ring, .openSession, .answerCall, .cameraToken: .post
     case .trickle: .patch
     case .revokeAll, .revoke, .hangUp, .liftBan, .endSession, .declineCall, .hangUpAnswer: .delete
@@ -62,6 +63,9 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .answerCall, .declineCall: "/calls/{id}/answer"
     case .trickle, .hangUpAnswer: "/calls/{id}/answer/{leg}"
     case .cameraToken: "/cameras/{id}/token"
+    case .backup, .restore: "/backup"
+    case .supportBundle: "/support"
+    case .maintenance: "/maintenance"
     case .description: "/openapi.json"
     }
   }
@@ -101,6 +105,11 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .trickle: "Takes further ICE candidates of an answered call (RFC 8840)."
     case .hangUpAnswer: "Hangs up an answered call."
     case .cameraToken: "A token by which one camera can be seen for five minutes."
+    case .backup:
+      "A consistent copy of everything that is kept; its secrets are wrapped with the device's key."
+    case .restore: "Takes a backup, checks it, and starts anew with it; what was kept before stays beside it."
+    case .supportBundle: "What support needs to know, without secrets, names and addresses of residents."
+    case .maintenance: "Switches maintenance mode on, for four hours, or off."
     case .description: "This description."
     }
   }
@@ -123,7 +132,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .enroll,
       .revokeAll, .revoke, .accountDND, .unitDND, .calls, .hangUp, .bans, .liftBan, .openDoor, .ring,
       .ringReport, .session, .openSession, .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer,
-      .cameraToken, .description:
+      .cameraToken, .backup, .restore, .supportBundle, .maintenance, .description:
       []
     }
   }
@@ -135,7 +144,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .hangUp, .liftBan, .openSession, .endSession, .declineCall, .trickle: 204
     case .status, .doctor, .exportDirectory, .applyDirectory, .units, .accounts, .stations, .cameras,
       .doors, .revokeAll, .revoke, .accountDND, .unitDND, .calls, .callRecords, .events, .bans, .openDoor,
-      .ringReport, .session, .hangUpAnswer, .description:
+      .ringReport, .session, .hangUpAnswer, .backup, .restore, .supportBundle, .maintenance, .description:
       200
     }
   }
@@ -145,6 +154,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     switch self {
     case .applyDirectory: JSONLimits.file.bytes
     case .answerCall: 64 << 10
+    case .restore: 64 << 20
     default: 16 << 10
     }
   }
@@ -159,7 +169,8 @@ package enum APIOperation: String, CaseIterable, Sendable {
       .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer, .cameraToken:
       .devices
     case .status, .doctor, .exportDirectory, .applyDirectory, .units, .accounts, .stations, .cameras, .enroll,
-      .revokeAll, .revoke, .hangUp, .bans, .liftBan, .ring, .ringReport:
+      .revokeAll, .revoke, .hangUp, .bans, .liftBan, .ring, .ringReport, .backup, .restore, .supportBundle,
+      .maintenance:
       .operators
     }
   }

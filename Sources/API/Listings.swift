@@ -10,29 +10,33 @@ package struct ContactView: APIValue {
   package var transport: String
   /// Round trip of the last qualify ping in milliseconds; nil before the first answer, or when none came.
   package var latency: Int?
+  /// What pings say: `unknown` before the first one came to an end, `reachable`, `unreachable`.
+  package var reach: String
   package var expires: WallTime
 
-  package init(uri: String, transport: String, latency: Int?, expires: WallTime) {
+  package init(uri: String, transport: String, latency: Int?, reach: String, expires: WallTime) {
     self.uri = uri
     self.transport = transport
     self.latency = latency
+    self.reach = reach
     self.expires = expires
   }
   package init(_ reader: inout ObjectReader) {
     uri = reader.string("uri", limit: 4096)
     transport = reader.string("transport")
     latency = reader.optionalInteger("latency")
+    reach = reader.string("reach", default: latency == nil ? "unknown" : "reachable")
     expires = reader.requiredTime("expires")
   }
   package var json: JSONValue {
     [
       "uri": .string(uri), "transport": .string(transport), "latency": .integer(orNull: latency),
-      "expires": .time(expires),
+      "reach": .string(reach), "expires": .time(expires),
     ]
   }
   package static var example: ContactView {
     ContactView(
-      uri: "sip:panel401@192.0.2.7:5060", transport: "udp", latency: 12,
+      uri: "sip:panel401@192.0.2.7:5060", transport: "udp", latency: 12, reach: "reachable",
       expires: WallTime(seconds: 1_795_210_119))
   }
 }

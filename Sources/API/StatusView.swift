@@ -71,13 +71,16 @@ package struct StatusView: APIValue {
   package var disk: Disk?
   /// Degrees Celsius; nil where there is no sensor.
   package var temperature: Double?
+  /// When maintenance mode ends by itself; nil when it is off.
+  package var maintenance: WallTime?
   /// What is wrong, in one line each.
   package var problems: [String]
 
   package init(
     version: String, name: String, domain: String, started: WallTime, uptime: Int, listeners: [String],
     uplink: Uplink, registrations: Share, stations: Share, cameras: Share, doors: Share, calls: Int,
-    bans: Int, disk: Disk?, temperature: Double?, problems: [String]
+    bans: Int, disk: Disk?, temperature: Double?, maintenance: WallTime? = nil,
+    problems: [String]
   ) {
     self.version = version
     self.name = name
@@ -94,6 +97,7 @@ package struct StatusView: APIValue {
     self.bans = bans
     self.disk = disk
     self.temperature = temperature
+    self.maintenance = maintenance
     self.problems = problems
   }
   package init(_ reader: inout ObjectReader) {
@@ -112,6 +116,7 @@ package struct StatusView: APIValue {
     bans = reader.integer("bans", default: 0)
     disk = reader.value("disk")
     temperature = reader.presentMember("temperature")?.number()
+    maintenance = reader.time("maintenance")
     problems = reader.strings("problems")
   }
   package var json: JSONValue {
@@ -121,7 +126,7 @@ package struct StatusView: APIValue {
       "uplink": uplink.json, "registrations": registrations.json, "stations": stations.json,
       "cameras": cameras.json, "doors": doors.json, "calls": .integer(calls), "bans": .integer(bans),
       "disk": disk?.json ?? .null, "temperature": temperature.map(JSONValue.number) ?? .null,
-      "problems": .strings(problems),
+      "maintenance": .time(maintenance), "problems": .strings(problems),
     ]
   }
   package static var example: StatusView {
@@ -129,7 +134,8 @@ package struct StatusView: APIValue {
       version: "0.1.0", name: "vestibule", domain: "vestibule.local",
       started: WallTime(seconds: 1_795_200_000), uptime: 10_119_000, listeners: ["udp:0.0.0.0:5060"],
       uplink: .example, registrations: .example, stations: .example, cameras: .example, doors: .example,
-      calls: 1, bans: 0, disk: .example, temperature: 48.5, problems: ["no GPIO"])
+      calls: 1, bans: 0, disk: .example, temperature: 48.5,
+      maintenance: WallTime(seconds: 1_795_224_519), problems: ["no GPIO"])
   }
 }
 

@@ -500,6 +500,14 @@ final class Call {
       isOneWay: false, isSilent: false, callID: invitation.callID)
   }
 
+  /// Two talk, even while one of them is being put through to somebody else.
+  var isConversation: Bool {
+    switch state {
+    case .talking, .transferring: true
+    default: false
+    }
+  }
+
   /// A further round of ringing inside the same call tells anew that it rings.
   func ringAnew() { hasRung = false }
 }

@@ -292,7 +292,7 @@ package final class Switchboard {
   /// The door has opened for a key of this call: both ends hear it, and the call ends soon if the station wants that.
   package func doorOpened(in id: CallID, _ turn: inout Turn) {
     play(.opened, in: id)
-    guard let call = running.first(where: { $0.id == id }), case .talking = call.state,
+    guard let call = running.first(where: { $0.id == id }), call.isConversation,
       let leg = call.station, case .station(let name) = leg.party,
       dialplan.station(name)?.hangupAfterOpen == true
     else { return }

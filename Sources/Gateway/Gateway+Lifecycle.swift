@@ -9,6 +9,14 @@ internal import Wire
 extension Gateway {
   private static let drainTime = Interval.seconds(10)
 
+  /// Stops like `drain`, to begin anew.
+  func restart() {
+    guard phase == .serving else { return }
+    host?.gatewayRestarts()
+    isRestarting = true
+    drain()
+  }
+
   /// No new calls; running ones get ten seconds. Asked a second time, it stops at once.
   func drain() {
     switch phase {
@@ -17,7 +25,7 @@ extension Gateway {
       world.stop()
     case .serving:
       phase = .draining
-      host?.gatewayStops()
+      if !isRestarting { host?.gatewayStops() }
       log.write(.notice, "gateway.drains", "stopping: no new calls, running ones may end within 10 s")
       house?.calls.admitsCalls = false
       drainDeadline = world.now + Gateway.drainTime

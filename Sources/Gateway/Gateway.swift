@@ -26,6 +26,8 @@ package import Wire
 package final class Gateway {
   let world: any World
   let log: Log
+  /// The newest records, for whoever gives support.
+  let tail: LogTail
   weak var host: (any GatewayHost)?
   let setting: Setting
   var configuration: Configuration
@@ -48,6 +50,8 @@ package final class Gateway {
   private var isInTurn = false
   var phase = Phase.starting
   var drainDeadline: Instant?
+  /// It stops to begin anew.
+  var isRestarting = false
   var problems: [String] = []
 
   enum Phase {
@@ -68,7 +72,8 @@ package final class Gateway {
     self.setting = setting
     self.host = host
     self.lines = lines
-    log = Log(sink, wall: world.wall)
+    tail = LogTail(sink)
+    log = Log(tail, wall: world.wall)
     configuration = setting.materials.configuration
     guard let wrap = KeyWrap(deviceKey: setting.deviceKey) else {
       preconditionFailure("the device key has 32 bytes")

@@ -34,6 +34,8 @@ final class House {
   /// The tokens by which cameras are seen.
   var views = ViewTokens()
   let tallies: Tallies
+  /// When maintenance mode ends; nil while it is off.
+  var maintenance: Instant?
 
   var nextCredential: UInt64
   /// Device passwords, open.
@@ -157,6 +159,7 @@ final class House {
           subject: Bans.Subject($0.address, account: $0.account), since: $0.since,
           remaining: $0.until - $0.since, failures: $0.failures)
       }, now: turn.now)
+    takeMaintenance(stored)
     for name in stored.quietAccounts { book.setQuiet(true, account: name) }
     for unit in stored.quietUnits { book.setQuiet(true, unit: unit) }
   }

@@ -50,7 +50,7 @@ extension HouseOperations {
       doors: StatusView.Share(total: building.doors.count, up: doorsUp), calls: house.calls.count,
       bans: house.gate.bans.list(now: gateway.world.now).count,
       disk: disk.map { StatusView.Disk(total: Int($0.total), free: Int($0.free)) }, temperature: nil,
-      problems: gateway.problems)
+      maintenance: house.maintenanceEnd, problems: gateway.problems)
   }
 
   func doctor(then: @escaping Completion<[CheckView]>) {

@@ -58,9 +58,14 @@ final class HouseOperations: Operations {
   private func contacts(of name: String) -> [ContactView] {
     house.registrar.bindings(of: name).map { binding in
       var latency: Int?
-      if case .reachable(let time) = binding.reach { latency = Int(time.milliseconds) }
+      let reach: String
+      switch binding.reach {
+      case .reachable(let time): (latency, reach) = (Int(time.milliseconds), "reachable")
+      case .unreachable: reach = "unreachable"
+      case .unknown: reach = "unknown"
+      }
       return ContactView(
-        uri: binding.contact, transport: "\(binding.flow.transport)", latency: latency,
+        uri: binding.contact, transport: "\(binding.flow.transport)", latency: latency, reach: reach,
         expires: wall + (binding.expires - gateway.world.now))
     }
   }

@@ -29,10 +29,22 @@ package protocol Premises: AnyObject, Sendable {
   func materials() -> Result<Materials, MaterialsFault>
   /// Opens the database, or one in memory when it cannot be had.
   func database() -> Database
+  /// A consistent copy of what `database` holds, as one file. On the store's lane.
+  func copy(of database: Database) -> Result<[UInt8], MachineFault>
+  /// Reads what a copy holds and changes nothing; in words what is wrong with it.
+  func inspect(copy: [UInt8]) -> Result<StoredState, MachineFault>
+  /// Lays a copy where `database()` of the next start takes it for the store; the one before stays beside it.
+  func lay(copy: [UInt8]) -> MachineFault?
   /// Free and total bytes where the state lies; nil when nobody knows.
   func disk() -> (free: Int64, total: Int64)?
   /// Things of the machine that only it can tell: each a name, whether it is well, words, and what to do.
   func checks() -> [MachineCheck]
+}
+
+/// Something that the machine would not do, in words.
+package struct MachineFault: Error, Hashable, Sendable, CustomStringConvertible {
+  package var description: String
+  package init(_ description: String) { self.description = description }
 }
 
 /// One finding about the machine.
@@ -64,6 +76,8 @@ package protocol GatewayHost: AnyObject {
   func gatewayFailed(_ sentence: String, status: Int32)
   /// It has begun to stop.
   func gatewayStops()
+  /// It has begun to stop in order to begin anew: whoever runs it makes another when it has.
+  func gatewayRestarts()
 }
 
 /// What a gateway is made with.

@@ -86,11 +86,14 @@ enum APIDescription {
     case .enroll: return (json, EnrollRequest.example.json)
     case .accountDND, .unitDND: return (json, DoNotDisturb.example.json)
     case .ring: return (json, RingRequest.example.json)
+    case .maintenance: return (json, ["on": true])
+    case .restore: return ("application/vnd.sqlite3", nil)
     case .answerCall: return ("application/sdp", nil)
     case .trickle: return ("application/trickle-ice-sdpfrag", nil)
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .revokeAll,
       .revoke, .calls, .hangUp, .callRecords, .events, .bans, .liftBan, .openDoor, .ringReport, .session,
-      .openSession, .endSession, .declineCall, .hangUpAnswer, .cameraToken, .description:
+      .openSession, .endSession, .declineCall, .hangUpAnswer, .cameraToken, .backup, .supportBundle,
+      .description:
       return nil
     }
   }
@@ -119,6 +122,10 @@ enum APIDescription {
     case .session: return (json, SessionView.example.json)
     case .cameraToken: return (json, CameraToken.example.json)
     case .answerCall: return ("application/sdp", nil)
+    case .backup: return ("application/vnd.sqlite3", nil)
+    case .restore: return (json, RestoreReply.example.json)
+    case .supportBundle: return (json, nil)
+    case .maintenance: return (json, Maintenance.example.json)
     case .hangUp, .liftBan, .openSession, .endSession, .declineCall, .trickle, .hangUpAnswer: return nil
     }
   }

@@ -94,6 +94,12 @@ package protocol Operations: AnyObject {
   /// The live calls of its unit and of its account.
   func calls(of device: DeviceScope) -> [CallView]
   func cameraToken(_ camera: String, by: Principal) -> Outcome<CameraToken>
+  /// Everything that is kept, as one file. Secrets in it are wrapped with the device's key, which is not in it.
+  func backup(by: Principal, then: @escaping Completion<[UInt8]>)
+  /// Takes a backup and starts anew with it. 422 for what is none, 409 for another domain's.
+  func restore(_ backup: [UInt8], by: Principal, then: @escaping Completion<RestoreReply>)
+  func supportBundle(then: @escaping Completion<JSONValue>)
+  func setMaintenance(_ on: Bool, by: Principal, then: @escaping Completion<Maintenance>)
   /// A page of that device listens: from now on it is a device that rings. `false`: it listens no more.
   func attends(_ device: DeviceScope, _ isPresent: Bool)
   var answers: any BrowserAnswers { get }

@@ -1,4 +1,4 @@
-internal import Journal
+package import Journal
 
 extension Sequence where Element == Counters.Family {
   /// Prometheus' text exposition format, version 0.0.4.
@@ -29,3 +29,6 @@ private func escaped(_ text: String, quote: Bool) -> String {
   }
   return out
 }
+
+/// The same for whoever writes figures elsewhere.
+package func exposition(of families: [Counters.Family]) -> String { families.prometheusText }

@@ -187,6 +187,23 @@ package final class RESTRoutes {
         request["id"], leg: request["leg"], by: try RESTRoutes.own(device), then: nothing)
     case .cameraToken:
       value(CameraToken.self)(operations.cameraToken(request["id"], by: principal))
+    case .backup:
+      operations.backup(by: principal) { outcome in
+        switch outcome {
+        case .success(let bytes):
+          responder.reply(
+            WebReply(
+              operation.success, fields: ["Content-Type": "application/vnd.sqlite3"], body: bytes))
+        case .failure(let problem): responder.reply(.problem(problem.status, problem.json))
+        }
+      }
+    case .restore:
+      try RESTRoutes.expect("application/vnd.sqlite3", request)
+      operations.restore(request.body, by: principal, then: value(RestoreReply.self))
+    case .supportBundle: operations.supportBundle(then: completion { $0 })
+    case .maintenance:
+      let wanted: Maintenance = try RESTRoutes.body(request)
+      operations.setMaintenance(wanted.on, by: principal, then: value(Maintenance.self))
     case .description: answer(APIDescription.document)
     }
   }

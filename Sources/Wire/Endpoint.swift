@@ -31,6 +31,11 @@ package struct IPAddress: Hashable, Sendable {
   package var isBroadcast: Bool { isV4 && v4 == 0xFFFF_FFFF }
   /// Link-local: 169.254/16 or fe80::/10.
   package var isLinkLocal: Bool { isV4 ? v4 >> 16 == 0xA9FE : high >> 54 == 0x3FA }
+  /// Of a network that is somebody's own: RFC 1918, RFC 4193, link-local, or this machine.
+  package var isPrivate: Bool {
+    if isLoopback || isLinkLocal { return true }
+    return isV4 ? v4 >> 24 == 10 || v4 >> 20 == 0xAC1 || v4 >> 16 == 0xC0A8 : high >> 57 == 0x7E
+  }
 }
 
 /// An address with a port: where a datagram comes from or a connection leads to.

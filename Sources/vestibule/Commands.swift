@@ -30,6 +30,10 @@ struct Commands {
     case .bans: try bans()
     case .doctor: try doctor()
     case .status: try status()
+    case .supportBundle: try supportBundle()
+    case .backup: try backup()
+    case .restore: try restore()
+    case .maintenance: try maintenance()
     }
   }
 
@@ -233,6 +237,53 @@ struct Commands {
   private func status() throws(CommandFailure) {
     let reply = try client.perform(.status)
     if isJSON { Terminal.say(reply) } else { Terminal.say(Tables.status(try decode(reply))) }
+  }
+
+  // MARK: Upkeep
+
+  private func supportBundle() throws(CommandFailure) {
+    let bundle = try pretty(client.perform(.supportBundle))
+    let path = invocation.options["output"] ?? (isJSON ? "-" : "vestibule-support.json")
+    guard path != "-" else { return Terminal.say(bundle) }
+    try Terminal.write(Array(bundle.utf8), to: path)
+    if !isJSON { Terminal.say("written to \(path): read it before you hand it on\n") }
+  }
+
+  private func backup() throws(CommandFailure) {
+    let path = invocation.arguments[0]
+    let bytes = try client.perform(.backup)
+    guard path != "-" else { return Terminal.say(bytes) }
+    try Terminal.write(bytes, to: path)
+    Terminal.say(
+      isJSON
+        ? JSONValue.object([JSONField("file", .string(path)), JSONField("bytes", .integer(bytes.count))])
+          .text()
+          + "\n"
+        : "\(bytes.count) bytes written to \(path); the device's key is not in it: keep that elsewhere\n")
+  }
+
+  private func restore() throws(CommandFailure) {
+    let bytes = try Terminal.read(invocation.arguments[0], limit: APIOperation.restore.bodyLimit)
+    let reply = try client.perform(
+      .restore, fields: ["Content-Type": "application/vnd.sqlite3"], body: bytes)
+    if isJSON { return Terminal.say(reply) }
+    let outcome: RestoreReply = try decode(reply)
+    Terminal.say(
+      "\(outcome.units) units, \(outcome.accounts) accounts, \(outcome.credentials) credentials: the gateway begins "
+        + "anew with them\n")
+    if outcome.unreadable > 0 {
+      Terminal.complain(
+        "warning: \(outcome.unreadable) credentials were wrapped with another device's key; put that key back, or "
+          + "enrol their devices anew")
+    }
+  }
+
+  private func maintenance() throws(CommandFailure) {
+    let wanted = Maintenance(on: invocation.arguments[0] == "on")
+    let reply = try client.perform(.maintenance, body: wanted.json.bytes())
+    if isJSON { return Terminal.say(reply) }
+    let outcome: Maintenance = try decode(reply)
+    Terminal.say("maintenance mode is \(outcome.until.map { "on until \($0)" } ?? "off")\n")
   }
 
   // MARK: Reading replies

@@ -99,12 +99,14 @@ extension Verb {
   func accepts(_ arguments: [String]) -> Bool {
     guard arguments.allSatisfy({ !$0.isEmpty }) else { return false }
     switch self {
-    case .apply, .enroll, .ring, .open: return arguments.count == 1
+    case .apply, .enroll, .ring, .open, .backup, .restore: return arguments.count == 1
+    case .maintenance: return arguments.count == 1 && ["on", "off"].contains(arguments[0])
     case .revoke: return arguments.count == 1 || arguments.count == 2
     case .dnd: return arguments.count == 2 && ["on", "off"].contains(arguments[0])
     case .calls: return arguments.isEmpty || arguments.count == 2 && arguments[0] == "hangup"
     case .bans: return arguments.isEmpty || arguments.count == 2 && arguments[0] == "lift"
-    case .export, .units, .accounts, .stations, .cameras, .doors, .cdr, .events, .doctor, .status:
+    case .export, .units, .accounts, .stations, .cameras, .doors, .cdr, .events, .doctor, .status,
+      .supportBundle:
       return arguments.isEmpty
     }
   }

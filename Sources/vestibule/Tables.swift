@@ -14,7 +14,10 @@ enum Tables {
   }
   private static func seconds(_ interval: Interval) -> String { "\(max(0, interval.seconds)) s" }
   private static func contact(_ contact: ContactView) -> String {
-    contact.transport + " " + contact.uri + (contact.latency.map { " (\($0) ms)" } ?? " (no answer)")
+    let state =
+      contact.latency.map { "\($0) ms" }
+      ?? (contact.reach == "unreachable" ? "no answer" : "not pinged yet")
+    return "\(contact.transport) \(contact.uri) (\(state))"
   }
 
   static func units(_ units: [UnitView]) -> String {
@@ -144,6 +147,7 @@ enum Tables {
     if let disk = status.disk {
       lines.append(("disk", "\(disk.free / 1_000_000) MB free of \(disk.total / 1_000_000) MB"))
     }
+    if let end = status.maintenance { lines.append(("maintenance", "on until \(short(end))")) }
     if let temperature = status.temperature { lines.append(("temperature", "\(temperature) °C")) }
     for problem in status.problems { lines.append(("PROBLEM", problem)) }
     return lines.map { $0 + String(repeating: " ", count: 13 - $0.count) + $1 + "\n" }.joined()

@@ -41,6 +41,25 @@ enum Terminal {
     }
   }
 
+  /// Writes a file that its owner alone reads, where none may be yet.
+  static func write(_ bytes: [UInt8], to path: String) throws(CommandFailure) {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    func failure() -> CommandFailure {
+      let reason = unsafe String(cString: strerror(errno))
+      return .failed(["cannot write \(path): \(reason)"])
+    }
+    guard descriptor >= 0 else { throw failure() }
+    defer { close(descriptor) }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw failure() }
+      rest = rest.dropFirst(count)
+    }
+    guard fsync(descriptor) == 0 else { throw failure() }
+  }
+
   /// Columns as wide as their widest cell, two blanks apart.
   static func table(_ titles: [String], _ rows: [[String]]) -> String {
     var widths = titles.map(\.count)

@@ -7,6 +7,8 @@ enum Verb: String, CaseIterable {
   case calls, cdr
   case events, bans
   case doctor, status
+  case supportBundle = "support-bundle"
+  case backup, restore, maintenance
 
   struct Option {
     /// Without dashes.
@@ -42,7 +44,11 @@ enum Verb: String, CaseIterable {
     case .open: ["DOOR"]
     case .calls: ["", "hangup ID"]
     case .bans: ["", "lift ADDRESS"]
-    case .export, .units, .accounts, .stations, .cameras, .doors, .cdr, .events, .doctor, .status: [""]
+    case .backup, .restore: ["FILE"]
+    case .maintenance: ["on", "off"]
+    case .export, .units, .accounts, .stations, .cameras, .doors, .cdr, .events, .doctor, .status,
+      .supportBundle:
+      [""]
     }
   }
 
@@ -71,8 +77,10 @@ enum Verb: String, CaseIterable {
         Option("follow", nil, "go on printing what happens, one JSON object a line, until stopped"),
         Option("after", "ID", "only events after this one"),
       ]
+    case .supportBundle:
+      [Option("output", "FILE", "where to write it (default: vestibule-support.json; - for standard output)")]
     case .export, .units, .accounts, .stations, .cameras, .doors, .revoke, .dnd, .open, .calls, .bans,
-      .doctor, .status:
+      .doctor, .status, .backup, .restore, .maintenance:
       []
     }
   }
@@ -98,6 +106,10 @@ enum Verb: String, CaseIterable {
     case .bans: "list banned addresses, or lift a ban"
     case .doctor: "run every check, each with its fix"
     case .status: "one page about the gateway"
+    case .supportBundle: "write down what support needs to know"
+    case .backup: "write everything that is kept to FILE"
+    case .restore: "put a backup back and start anew with it"
+    case .maintenance: "switch maintenance mode on or off"
     }
   }
 
@@ -144,6 +156,28 @@ enum Verb: String, CaseIterable {
     case .doctor: "Exits 0 only if no check failed."
     case .status:
       "Version, uplink, registrations, calls, cameras, doors, disk, temperature, and what is wrong."
+    case .supportBundle:
+      """
+      One JSON file: status, checks, directory, devices, the last calls, figures and the newest log. Passwords, keys, the
+      names of residents and the addresses of their devices are left out; read it before you hand it on.
+      """
+    case .backup:
+      """
+      One consistent file, made while the gateway works; - writes to standard output. Secrets in it are wrapped with
+      this device's key (device-key in the state directory, or systemd's credential), which is not in it: keep that
+      somewhere else, or every device must be enrolled anew after a restore on another machine.
+      """
+    case .restore:
+      """
+      FILE is checked before anything changes: its integrity, its audit, its domain. Then running calls get ten seconds,
+      and the gateway begins anew with it. What was kept before stays in the state directory as
+      vestibule.sqlite.before-restore.
+      """
+    case .maintenance:
+      """
+      For an installer at work: doors ring and open as ever, but wrong passwords from the building's own network ban
+      nobody. It ends by itself after four hours.
+      """
     }
   }
 

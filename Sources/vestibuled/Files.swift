@@ -41,6 +41,11 @@ enum Files {
     return nil
   }
 
+  static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+  /// What is not there is neither moved nor removed.
+  static func move(_ path: String, to other: String) { _ = unsafe rename(path, other) }
+  static func remove(_ path: String) { _ = unsafe unlink(path) }
+
   /// Makes a folder and those above it, for its owner alone.
   static func makeFolder(_ path: String) -> FileFailure? {
     var made = ""

@@ -130,7 +130,52 @@ final class Machine: Premises {
     return key
   }
 
-  func database() -> Database { Database.openOrInMemory(path: state + "/vestibule.sqlite") }
+  private var store: String { state + "/vestibule.sqlite" }
+  private var laid: String { state + "/vestibule.restored" }
+
+  func database() -> Database {
+    takeRestored()
+    return Database.openOrInMemory(path: store)
+  }
+
+  /// A copy that was laid ready becomes the store, and the store before it stays beside it. A crash in between leaves
+  /// the copy where it lies, and the next start goes on.
+  private func takeRestored() {
+    guard Files.exists(laid) else { return }
+    // The log belongs to its file: where it stayed, it would be written into the other one.
+    for end in ["-wal", "-shm", ""] { Files.move(store + end, to: store + ".before-restore" + end) }
+    Files.move(laid, to: store)
+  }
+
+  func copy(of database: Database) -> Result<[UInt8], MachineFault> {
+    let path = state + "/vestibule.backup"
+    Files.remove(path)
+    defer { Files.remove(path) }
+    do throws(StoreFailure) { try database.backup(to: path) } catch {
+      return .failure(MachineFault("\(error)"))
+    }
+    return Files.read(path, limit: 1 << 30).mapError { MachineFault("\($0)") }
+  }
+
+  func inspect(copy: [UInt8]) -> Result<StoredState, MachineFault> {
+    let path = state + "/vestibule.inspected"
+    func clear() { for end in ["", "-wal", "-shm"] { Files.remove(path + end) } }
+    clear()
+    defer { clear() }
+    if let failure = Files.write(copy, to: path) { return .failure(MachineFault("\(failure)")) }
+    do throws(StoreFailure) {
+      let database = try Database(path: path)
+      if let fault = try database.integrityFault() { return .failure(MachineFault(fault)) }
+      if let row = try database.brokenAuditRow(hash: { Digest.sha256($0) }) {
+        return .failure(MachineFault("the audit's chain breaks at row \(row)"))
+      }
+      return .success(try database.load())
+    } catch { return .failure(MachineFault("\(error)")) }
+  }
+
+  func lay(copy: [UInt8]) -> MachineFault? {
+    Files.write(copy, to: laid).map { MachineFault("\($0)") }
+  }
 
   // MARK: The machine itself
 

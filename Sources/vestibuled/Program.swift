@@ -43,11 +43,13 @@ struct Program {
       wanted.takesSignals = true
       return wanted
     }()
-    let service = Service(options: options, state: state)
-    if options.task == .check { return service.check() }
-    if options.task == .releaseLines { return service.releaseLines() }
-    Reactor.run(reactorOptions) { reactor in service.begin(reactor) }
-    return service.status
+    while true {
+      let service = Service(options: options, state: state)
+      if options.task == .check { return service.check() }
+      if options.task == .releaseLines { return service.releaseLines() }
+      Reactor.run(reactorOptions) { reactor in service.begin(reactor) }
+      guard service.restarts else { return service.status }
+    }
   }
 
   private static func stateFolder(_ options: Options) -> Result<String, FileFailure> {
@@ -78,6 +80,8 @@ final class Service: Resident, GatewayHost {
   private weak var reactor: Reactor?
   private var watchdogDue: Instant?
   private(set) var status: Int32 = 0
+  /// It ended in order to begin anew.
+  private(set) var restarts = false
 
   init(options: Options, state: String) {
     self.options = options
@@ -169,6 +173,7 @@ final class Service: Resident, GatewayHost {
     end(status)
   }
   func gatewayStops() { notifier.stopping() }
+  func gatewayRestarts() { restarts = true }
 
   // MARK: Resident
 

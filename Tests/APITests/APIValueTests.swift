@@ -38,6 +38,8 @@ import Wire
     try survives(RingReport.example)
     try survives(StatusView.example)
     try survives(HealthView.example)
+    try survives(Maintenance.example)
+    try survives(RestoreReply.example)
     #expect(try EventView(reply: EventView.example.json.bytes()) == .example)
     #expect(try Problem(reply: Problem.example.json.bytes()) == .example)
   }

@@ -109,6 +109,19 @@ final class AskedOperations: Operations {
   func doors(of device: DeviceScope) -> [DoorView] { [] }
   func calls(of device: DeviceScope) -> [CallView] { [] }
   func cameraToken(_ camera: String, by: Principal) -> Outcome<CameraToken> { .success(.example) }
+  func backup(by: Principal, then: @escaping Completion<[UInt8]>) {
+    asked.append("backup \(by.name)")
+    then(.success(Array("SQLite format 3".utf8)))
+  }
+  func restore(_ backup: [UInt8], by: Principal, then: @escaping Completion<RestoreReply>) {
+    asked.append("restore \(String(decoding: backup, as: UTF8.self)) \(by.name)")
+    then(.success(.example))
+  }
+  func supportBundle(then: @escaping Completion<JSONValue>) { then(.success(["version": "0"])) }
+  func setMaintenance(_ on: Bool, by: Principal, then: @escaping Completion<Maintenance>) {
+    asked.append("maintenance \(on) \(by.name)")
+    then(.success(Maintenance(on: on)))
+  }
   func attends(_ device: DeviceScope, _ isPresent: Bool) {
     asked.append("\(isPresent ? "here" : "away") \(device.account)")
   }

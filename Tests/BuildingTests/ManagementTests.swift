@@ -31,7 +31,8 @@ import Wire
       (.bans, [], [], "", nil), (.liftBan, ["2001:db8:0::1"], [], "", "lift 2001:db8::1"),
       (.openDoor, ["entrance"], [], "", "open entrance local:root"),
       (.ring, [], [], #"{"target":"401"}"#, "ring 401 - 10"), (.ringReport, ["t1"], [], "", nil),
-      (.description, [], [], "", nil),
+      (.supportBundle, [], [], "", nil),
+      (.maintenance, [], [], #"{"on":true}"#, "maintenance true local:root"), (.description, [], [], "", nil),
     ]
     for (operation, parameters, query, body, said) in asks {
       let answer = bench.ask(operation.method, operation.target(parameters, query: query), body: body)
@@ -44,8 +45,19 @@ import Wire
     let devices: Set<APIOperation> = [
       .session, .openSession, .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer, .cameraToken,
     ]
-    let seen = Set(asks.map(\.0)).union([.events, .revoke, .revokeAll]).union(devices)
+    let seen = Set(asks.map(\.0)).union([.events, .revoke, .revokeAll, .backup, .restore])
+      .union(devices)
     #expect(seen == Set(APIOperation.allCases))
+  }
+
+  @Test func aBackupIsAFileAndIsTakenAsOne() {
+    let given = bench.ask(.get, "/api/v1/backup")
+    #expect(given.fields["Content-Type"] == "application/vnd.sqlite3" && given.text == "SQLite format 3")
+    #expect(bench.ask(.put, "/api/v1/backup", body: "x").status == 415)
+    let taken = bench.ask(
+      .put, "/api/v1/backup", fields: ["Content-Type": "application/vnd.sqlite3"], body: given.text)
+    #expect(taken.status == 200)
+    #expect(bench.operations.asked == ["backup local:root", "restore SQLite format 3 local:root"])
   }
 
   @Test func listsAreOneArray() throws {

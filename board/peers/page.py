@@ -247,6 +247,37 @@ class InBrowser:
         record = self.gateway.last_record()
         self.assertEqual((record["end"], record["from"]), ("answered", "intercom-main"))
 
+    def test_a_talk_outlives_a_change_of_network(self):
+        self.enrolled()
+        visitor = Voice(STATION, 700)
+        self.stack.callback(visitor.close)
+        self.browser.run(TONE)
+        call = self.ring("station_call_ended", media=visitor.port)
+        self.rings()
+        self.click("answer")
+        self.browser.until("it talks", "return state.talk && state.talk.since")
+        call.wait_until_received("SIP/2.0 200 OK")
+        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        self.browser.until("the resident hears the visitor", HEARD)
+        ufrag = "return state.talk.peer.remoteDescription.sdp.match(/ice-ufrag:(\\S+)/)[1]"
+        before = self.browser.run(ufrag)
+        # What a browser says when it has a network again.
+        self.browser.run("window.dispatchEvent(new Event('online'))")
+        self.browser.until("new paths were asked for", "return state.talk && state.talk.restarts === 1")
+        self.assertNotEqual(self.browser.run(ufrag), before)
+        self.browser.until("they carry", """
+            return state.talk.peer.connectionState === 'connected' && state.talk.peer.signalingState === 'stable'""")
+        tone = 1100 if self.kind == "chromium" else 1000
+        visitor.received.clear()
+        wait_for("the visitor hears the resident", lambda: visitor.hears(tone) > 0.8, 10)
+        self.browser.until("the resident hears the visitor", HEARD)
+        # Once more, and over the same names.
+        self.browser.run("window.dispatchEvent(new Event('online'))")
+        self.browser.until("again", "return state.talk && state.talk.restarts === 2")
+        self.click("hangUp")
+        call.finish()
+        self.assertEqual(self.gateway.last_record()["end"], "answered")
+
     def test_without_a_microphone_the_visitor_is_heard_and_why_is_said(self):
         self.enrolled()
         visitor = Voice(STATION, 700)

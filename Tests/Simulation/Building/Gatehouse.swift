@@ -185,6 +185,7 @@ final class Gatehouse {
     func gatewayIsReady(_ line: String) { whenReady?() }
     func gatewayFailed(_ sentence: String, status: Int32) { whenFailed?(sentence) }
     func gatewayStops() {}
+    func gatewayRestarts() {}
   }
 
   /// Used by one thread, the simulation's; workers are virtual.
@@ -197,6 +198,9 @@ final class Gatehouse {
       reading.map { .success($0) } ?? .failure(MaterialsFault(["none"]))
     }
     func database() -> Database { Database.openOrInMemory(path: Gatehouse.file, vfs: files.name) }
+    func copy(of database: Database) -> Result<[UInt8], MachineFault> { .failure(MachineFault("not here")) }
+    func inspect(copy: [UInt8]) -> Result<StoredState, MachineFault> { .failure(MachineFault("not here")) }
+    func lay(copy: [UInt8]) -> MachineFault? { MachineFault("not here") }
     func disk() -> (free: Int64, total: Int64)? { (1 << 30, 1 << 34) }
     func checks() -> [MachineCheck] { [] }
   }

@@ -38,9 +38,9 @@ final class Phone: SimulatedPeer {
   var dice: Random
   /// The password it was given last.
   var secret: String? { didSet { if secret != nil { isRefused = false } } }
-  private(set) var isRegistered = false
+  var isRegistered = false
   /// Its password was called wrong: it waits for another.
-  private(set) var isRefused = false
+  var isRefused = false
   /// True while people let it alone: it answers and calls nobody by itself.
   var isQuiet = false
   /// It answers every ring when set, as in the last act, and does not hang up by itself.
@@ -52,21 +52,21 @@ final class Phone: SimulatedPeer {
   private(set) var rings = 0
   private(set) var lastRing: (caller: String, at: Instant)?
 
-  private var socket = SocketID.none
-  private var lines: [Line] = []
+  var socket = SocketID.none
+  var lines: [Line] = []
   /// Secure connections whose handshake is done.
-  private var hasAsked: Set<SocketID> = []
-  private var main = SocketID.none
+  var hasAsked: Set<SocketID> = []
+  var main = SocketID.none
   private var pending: [String: Pending] = [:]
   private var acks: [String: [UInt8]] = [:]
-  private var registerCSeq = 0
-  private let registerID: String
-  private var registration = 0
+  var registerCSeq = 0
+  let registerID: String
+  var registration = 0
   /// Requests with keys that came, by branch.
   var seen: Set<String> = []
 
   /// One stream connection.
-  private struct Line {
+  struct Line {
     var socket: SocketID
     var buffer: [UInt8] = []
     var session: (any SecureSessionBox)?
@@ -100,7 +100,8 @@ final class Phone: SimulatedPeer {
     socket = (try? world.openDatagram(Endpoint(address, port: 5060), DatagramOptions())) ?? .none
     if profile.carrier == .tcp { _ = try? world.listen(Endpoint(address, port: 5060)) }
     if profile.carrier != .udp { dial() }
-    if profile.registers { after(drawn(50, 3000)) { $0.register() } }
+    // A browser's application registers when its WebSocket stands, and once.
+    if profile.registers, !profile.carrier.isWeb { after(drawn(50, 3000)) { $0.register() } }
     if !profile.dials.isEmpty { after(drawn(3000, 25_000)) { $0.feelLikeCalling() } }
   }
 
@@ -117,160 +118,7 @@ final class Phone: SimulatedPeer {
     }
   }
 
-  // MARK: Bytes
-
-  private func dial() {
-    guard main == .none else { return }
-    let port: UInt16 =
-      switch profile.carrier {
-      case .tls: 5061
-      case .ws: 8080
-      case .wss: 8443
-      case .udp, .tcp: 5060
-      }
-    guard let stream = try? world.connect(Endpoint(Building.gateway, port: port)) else { return }
-    var line = Line(socket: stream)
-    if profile.carrier.isSecure { line.session = SecureSessionBoxing.client() }
-    if profile.carrier.isWeb { line.web = WebSocketText() }
-    lines.append(line)
-    main = stream
-  }
-
-  func connected(_ stream: SocketID) {
-    guard let place = lines.firstIndex(where: { $0.socket == stream }) else { return }
-    if let session = lines[place].session {
-      _ = world.write(session.start().span, on: stream)
-    } else {
-      carrierIsUp(place)
-    }
-  }
-
-  /// TCP, or TLS over it, stands.
-  private func carrierIsUp(_ place: Int) {
-    guard lines[place].web != nil else { return lineIsUp(place) }
-    let port = profile.carrier == .wss ? 8443 : 8080
-    send(
-      WebSocketText.request("\(Building.gateway):\(port)", path: chance(50) ? "/sip" : "/ws", &dice),
-      on: lines[place])
-  }
-
-  private func lineIsUp(_ place: Int) {
-    lines[place].isUp = true
-    // What it has to say in its calls goes the new way.
-    for talk in talks {
-      if case .stream(let old) = talk.way, !lines.contains(where: { $0.socket == old }) {
-        talk.way = .stream(lines[place].socket)
-      }
-    }
-    if profile.registers, !isRegistered { register() }
-  }
-
-  private func send(_ bytes: [UInt8], on line: Line) {
-    if let session = line.session {
-      _ = world.write(session.seal(bytes).span, on: line.socket)
-    } else {
-      _ = world.write(bytes.span, on: line.socket)
-    }
-  }
-
-  func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {
-    lines.append(Line(socket: stream, isUp: true))
-  }
-
-  func closed(_ stream: SocketID, _ failure: NetworkFailure) { lost(stream) }
-
-  private func lost(_ stream: SocketID) {
-    lines.removeAll { $0.socket == stream }
-    hasAsked.remove(stream)
-    guard stream == main else { return }
-    main = .none
-    isRegistered = false
-    after(drawn(1000, 8000)) { $0.dial() }
-  }
-
-  /// Gives a connection up that does not answer.
-  private func abandon() {
-    guard main != .none else { return }
-    let stream = main
-    world.close(stream, flushing: false)
-    lost(stream)
-  }
-
-  var gatewayWay: Way? {
-    if profile.carrier == .udp { return .datagram(Endpoint(Building.gateway, port: 5060)) }
-    guard let line = lines.first(where: { $0.socket == main }), line.isUp else { return nil }
-    return .stream(main)
-  }
-
-  private func put(_ bytes: [UInt8], _ way: Way) {
-    world.network.journal.say("\(profile.username) > \(SIPText(bytes)?.summary ?? "")", at: world.now)
-    switch way {
-    case .datagram(let remote): world.send(bytes.span, on: socket, to: remote, from: nil)
-    case .stream(let stream):
-      guard let line = lines.first(where: { $0.socket == stream }), line.isUp else { return }
-      send(line.web == nil ? bytes : WebSocketText.frame(1, bytes, &dice), on: line)
-    }
-  }
-
-  func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {
-    guard let place = lines.firstIndex(where: { $0.socket == stream }) else { return }
-    if let session = lines[place].session {
-      guard let (plain, out) = session.open(bytes) else {
-        world.close(stream, flushing: false)
-        return lost(stream)
-      }
-      lines[place].buffer += plain
-      if !out.isEmpty { _ = world.write(out.span, on: stream) }
-      if session.isUp, !hasAsked.contains(stream) {
-        hasAsked.insert(stream)
-        carrierIsUp(place)
-      }
-      if session.isFinished {
-        world.close(stream, flushing: true)
-        return lost(stream)
-      }
-    } else {
-      for index in bytes.indices { lines[place].buffer.append(bytes[index]) }
-    }
-    if profile.carrier.isWeb { return receivedFrames(stream) }
-    while let place = lines.firstIndex(where: { $0.socket == stream }),
-      let message = Phone.cut(&lines[place].buffer)
-    {
-      take(message, .stream(stream))
-    }
-  }
-
-  /// What came over the WebSocket.
-  private func receivedFrames(_ stream: SocketID) {
-    guard let place = lines.firstIndex(where: { $0.socket == stream }), var web = lines[place].web else {
-      return
-    }
-    let wasOpen = web.isOpen
-    let messages = web.take(lines[place].buffer, &dice)
-    if !web.out.isEmpty { send(web.out, on: lines[place]) }
-    web.out = []
-    lines[place].web = web
-    lines[place].buffer = []
-    if web.isOpen, !wasOpen { lineIsUp(place) }
-    for message in messages { take(message, .stream(stream)) }
-    if web.isOver {
-      world.close(stream, flushing: true)
-      lost(stream)
-    }
-  }
-
-  /// The next whole message of a stream.
-  private static func cut(_ buffer: inout [UInt8]) -> [UInt8]? {
-    while buffer.count >= 2, buffer[0] == 13, buffer[1] == 10 { buffer.removeFirst(2) }
-    guard let end = SIPText.headEnd(buffer), let head = SIPText(Array(buffer[..<(end + 2)])) else {
-      return nil
-    }
-    let length = Int(head["content-length"]) ?? 0
-    guard buffer.count >= end + 2 + length else { return nil }
-    let message = Array(buffer[..<(end + 2 + length)])
-    buffer.removeFirst(end + 2 + length)
-    return message
-  }
+  // MARK: Datagrams
 
   func received(
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
@@ -302,7 +150,7 @@ final class Phone: SimulatedPeer {
     hangUp(talk)
   }
 
-  private func take(_ bytes: [UInt8], _ way: Way) {
+  func take(_ bytes: [UInt8], _ way: Way) {
     ledger.inspect(bytes, in: "SIP to \(profile.username)")
     guard let message = SIPText(bytes) else {
       return ledger.breach("readable SIP", "\(profile.username) cannot read what the gateway sent")
@@ -438,90 +286,6 @@ final class Phone: SimulatedPeer {
   }
 
   func put(again bytes: [UInt8], _ way: Way) { put(bytes, way) }
-
-  // MARK: Registration
-
-  func register() {
-    guard profile.registers, secret != nil, !isRefused else { return }
-    registration += 1
-    sendRegister(authorization: nil, tries: 0, number: registration)
-  }
-
-  private func sendRegister(authorization: String?, tries: Int, number: Int) {
-    guard number == registration else { return }
-    guard let way = gatewayWay else { return }
-    registerCSeq += 1
-    let me = "<sip:\(profile.username)@\(Building.domain)>"
-    var text = draft(
-      "REGISTER", "sip:\(Building.domain)", way, from: me + ";tag=" + dice.hex(bytes: 4), to: me,
-      callID: registerID, cseq: registerCSeq)
-    text.add("expires", String(profile.expires))
-    if profile.carrier.isWeb {
-      text.add("supported", "path, gruu, outbound")
-      text.fields.removeAll { $0.name == "contact" }
-      text.add(
-        "contact",
-        contact + ";+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-\(registerID)>\";reg-id=1")
-    }
-    if let authorization { text.add("authorization", authorization) }
-    let used = secret
-    ask(text, way) { [weak self] answer in
-      guard let self, number == self.registration else { return }
-      switch answer?.status {
-      case 200?:
-        self.isRegistered = true
-        self.ledger.count("registered")
-        self.after(.milliseconds(Int64(self.profile.expires) * 500)) { phone in
-          if phone.registration == number { phone.register() }
-        }
-      case 401?:
-        let isStale = answer!.all("www-authenticate").contains { $0.contains("stale=true") }
-        if authorization == nil || (isStale && tries < 3) {
-          let proof = self.prove(answer!.all("www-authenticate"), "REGISTER", "sip:\(Building.domain)")
-          self.sendRegister(authorization: proof, tries: tries + 1, number: number)
-        } else {
-          self.isRegistered = false
-          self.beRefused(answer!, used)
-          if isStale { self.retryRegister(number) }
-        }
-      default:
-        self.isRegistered = false
-        if answer == nil { self.abandon() }
-        self.retryRegister(number)
-      }
-    }
-  }
-
-  /// Our password is called wrong: a careful device stops here, or it would be banned.
-  func beRefused(_ answer: SIPText, _ used: String?) {
-    guard used == secret, !answer.all("www-authenticate").contains(where: { $0.contains("stale=true") })
-    else { return }
-    isRefused = true
-    ledger.count("password refused")
-    sights.refused(profile.username, secret)
-  }
-
-  private func retryRegister(_ number: Int) {
-    after(drawn(3000, 9000)) { phone in if phone.registration == number { phone.register() } }
-  }
-
-  /// A digest answer to the challenges (RFC 2617, RFC 8760).
-  func prove(_ challenges: [String], _ method: String, _ uri: String, secret guess: String? = nil) -> String {
-    let challenge =
-      challenges.first { $0.contains("SHA-256") == profile.prefersSHA } ?? challenges.first ?? ""
-    let isSHA = challenge.contains("SHA-256")
-    func hash(_ text: String) -> String {
-      ASCII.hex(isSHA ? Digest.sha256(Array(text.utf8)) : Digest.md5(Array(text.utf8)))
-    }
-    let nonce = SIPText.quoted("nonce", in: challenge) ?? ""
-    let cnonce = dice.hex(bytes: 4)
-    let first = hash("\(profile.username):\(Building.domain):\(guess ?? secret ?? "")")
-    let second = hash("\(method):\(uri)")
-    let response = hash("\(first):\(nonce):00000001:\(cnonce):auth:\(second)")
-    return
-      "Digest username=\"\(profile.username)\", realm=\"\(Building.domain)\", nonce=\"\(nonce)\", uri=\"\(uri)\", "
-      + "response=\"\(response)\", algorithm=\(isSHA ? "SHA-256" : "MD5"), cnonce=\"\(cnonce)\", nc=00000001, qop=auth"
-  }
 
   // MARK: Talks
 
