@@ -61,21 +61,21 @@ package enum DirectoryLimits {
 /// Walks the tree of one file: first for the names that it defines, so that references may point forwards, then
 /// for everything.
 final class DirectoryReader {
-  private let root: ValueReader
+  let root: ValueReader
   let report: JSONReport
-  private let isZone: (String) -> Bool
+  let isZone: (String) -> Bool
 
   // Names that the file defines, in its order, for references and for the nearest known one.
-  private var unitNames: [String] = []
-  private var units: [String: UnitID] = [:]
-  private var accountNames: [String] = []
-  private var accounts: Set<String> = []
-  private var cameraIDs: [String] = []
-  private var doorIDs: [String] = []
-  private var hasGuards = false
-  private var saidThereAreNoGuards = false
+  var unitNames: [String] = []
+  var units: [String: UnitID] = [:]
+  var accountNames: [String] = []
+  var accounts: Set<String> = []
+  var cameraIDs: [String] = []
+  var doorIDs: [String] = []
+  var hasGuards = false
+  var saidThereAreNoGuards = false
   /// Where a name was used first: people's and stations' names are one set, cameras and doors each their own.
-  private var firstUse: [String: String] = [:]
+  var firstUse: [String: String] = [:]
 
   init(_ root: JSONNode, report: JSONReport, isZone: @escaping (String) -> Bool) {
     self.root = ValueReader(root, report: report)
@@ -95,7 +95,7 @@ final class DirectoryReader {
     doorIDs = (root["doors"]?.array ?? []).compactMap { $0["id"]?.string }
   }
 
-  private func note(_ account: JSONNode) {
+  func note(_ account: JSONNode) {
     if account["kind"]?.string == AccountKind.guard.rawValue { hasGuards = true }
     guard let name = account["username"]?.string else { return }
     accountNames.append(name)
@@ -132,12 +132,12 @@ final class DirectoryReader {
   // MARK: Names
 
   /// A name that people or devices are called by, used nowhere else among those of `space`.
-  private func name(_ reader: inout ObjectReader, _ key: String, what: String, space: String = "") -> String {
+  func name(_ reader: inout ObjectReader, _ key: String, what: String, space: String = "") -> String {
     guard let member = reader.requiredMember(key, "the name of this \(what)") else { return "" }
     return name(member, what: what, space: space) ?? ""
   }
 
-  private func name(_ value: ValueReader, what: String, space: String = "") -> String? {
+  func name(_ value: ValueReader, what: String, space: String = "") -> String? {
     guard let text = value.string(limit: DirectoryLimits.nameBytes, allowEmpty: false) else { return nil }
     guard text.utf8.allSatisfy({ ASCII.isAlpha($0) || ASCII.isDigit($0) || "-_.+".utf8.contains($0) }) else {
       value.wrong(expected: "letters, digits and - _ . + only")
@@ -160,7 +160,7 @@ final class DirectoryReader {
     return text
   }
 
-  private func reference(_ value: ValueReader, to what: String, among known: [String]) -> String? {
+  func reference(_ value: ValueReader, to what: String, among known: [String]) -> String? {
     guard let text = value.string(allowEmpty: false) else { return nil }
     if known.contains(text) { return text }
     value.wrong(
@@ -169,7 +169,7 @@ final class DirectoryReader {
     return nil
   }
 
-  private func target(_ value: ValueReader) -> RuleTarget? {
+  func target(_ value: ValueReader) -> RuleTarget? {
     guard let text = value.string(allowEmpty: false) else { return nil }
     if text == RuleTarget.guards.written {
       if !hasGuards, !saidThereAreNoGuards {
@@ -188,7 +188,7 @@ final class DirectoryReader {
   }
 
   /// One target or a list of them.
-  private func targets(_ value: ValueReader?) -> [RuleTarget] {
+  func targets(_ value: ValueReader?) -> [RuleTarget] {
     guard let value else { return [] }
     if value.node.array == nil { return target(value).map { [$0] } ?? [] }
     let items = value.list(limit: DirectoryLimits.targetsPerRule) ?? []
@@ -198,7 +198,7 @@ final class DirectoryReader {
 
   // MARK: Site and units
 
-  private func site(_ reader: inout ObjectReader) -> Site {
+  func site(_ reader: inout ObjectReader) -> Site {
     var site = Site(
       id: reader.string("id", default: "site", limit: 64), name: reader.string("name", default: ""),
       address: reader.string("address", default: ""))
@@ -222,7 +222,7 @@ final class DirectoryReader {
     return site
   }
 
-  private func unit(_ value: ValueReader) -> Unit? {
+  func unit(_ value: ValueReader) -> Unit? {
     value.object { reader in
       let number = self.name(&reader, "number", what: "unit")
       let unit = Unit(
@@ -242,7 +242,7 @@ final class DirectoryReader {
     }
   }
 
-  private func account(_ value: ValueReader, ofUnit: Bool) -> Account? {
+  func account(_ value: ValueReader, ofUnit: Bool) -> Account? {
     value.object { reader in
       let username = self.name(&reader, "username", what: "account")
       var kind = AccountKind.panel
@@ -259,7 +259,7 @@ final class DirectoryReader {
     }
   }
 
-  private func grants(_ reader: inout ObjectReader) -> [DoorGrant] {
+  func grants(_ reader: inout ObjectReader) -> [DoorGrant] {
     reader.list("doors", limit: DirectoryLimits.doors).compactMap { value in
       if value.node.string != nil {
         return self.reference(value, to: "door", among: self.doorIDs).map { DoorGrant(DoorID($0)) }
@@ -279,7 +279,7 @@ final class DirectoryReader {
 
   // MARK: Rules and schedules
 
-  private func rule(_ value: ValueReader) -> Rule? {
+  func rule(_ value: ValueReader) -> Rule? {
     value.object { reader in
       let action: Rule.Action = reader.choice("action") ?? .ring
       let from = reader.string("from", default: "*", limit: 128)
@@ -296,7 +296,7 @@ final class DirectoryReader {
     }
   }
 
-  private func schedule(_ reader: inout ObjectReader) -> Schedule? {
+  func schedule(_ reader: inout ObjectReader) -> Schedule? {
     guard let value = reader.presentMember("schedule") else { return nil }
     guard let items = value.list(limit: DirectoryLimits.periods) else { return nil }
     if items.isEmpty {
@@ -312,7 +312,7 @@ final class DirectoryReader {
       })
   }
 
-  private func days(_ reader: inout ObjectReader) -> Days {
+  func days(_ reader: inout ObjectReader) -> Days {
     guard let value = reader.presentMember("days") else { return .all }
     guard let items = value.list(limit: 7) else { return .all }
     if items.isEmpty {
@@ -329,7 +329,7 @@ final class DirectoryReader {
       })
   }
 
-  private func clock(_ reader: inout ObjectReader, _ key: String, latest: Int) -> Int {
+  func clock(_ reader: inout ObjectReader, _ key: String, latest: Int) -> Int {
     guard let value = reader.requiredMember(key, "a time such as \"22:00\""), let text = value.string() else {
       return 0
     }
@@ -337,172 +337,11 @@ final class DirectoryReader {
     value.wrong(expected: "a time from \"00:00\" to \"\(Clock.written(latest))\"")
     return 0
   }
-
-  // MARK: Stations, cameras, doors
-
-  private func stations(_ values: [ValueReader]) -> [Station] {
-    var firstAt: [IPAddress: Int] = [:]
-    return values.compactMap { value in
-      let station = self.station(value)
-      if let address = station?.address?.address {
-        if let line = firstAt[address] {
-          value.warn(
-            "the station at line \(line) has this address too: they are told apart by the From user, which each "
-              + "must send as its username")
-        } else {
-          firstAt[address] = value.node.position.line
-        }
-      }
-      return station
-    }
-  }
-
-  private func station(_ value: ValueReader) -> Station? {
-    value.object { reader in
-      let username = self.name(&reader, "username", what: "station")
-      var address: Endpoint?
-      if let member = reader.presentMember("address"), let text = member.string(limit: 80) {
-        address = Endpoint(text, defaultPort: Station.usualPort)
-        if address == nil || address?.port == 0 || address?.address.isUnspecified == true
-          || address?.address.isMulticast == true || address?.address.isBroadcast == true
-        {
-          member.wrong(
-            expected: "the IP address of one device, such as \"192.0.2.10\" or \"192.0.2.10:5060\"")
-          address = nil
-        }
-      }
-      return Station(
-        username: StationName(username), name: reader.string("name", default: "", limit: 200),
-        camera: reader.presentMember("camera").flatMap {
-          self.reference($0, to: "camera", among: self.cameraIDs)
-        }.map { CameraID($0) },
-        door: reader.presentMember("door").flatMap {
-          self.reference($0, to: "door", among: self.doorIDs)
-        }.map { DoorID($0) },
-        address: address, maxTalk: .seconds(Int64(reader.integer("maxTalk", default: 180, in: 5...7200))),
-        hangupAfterOpen: reader.bool("hangupAfterOpen", default: false),
-        digest: reader.choice("digest", default: .auto))
-    }
-  }
-
-  private func camera(_ value: ValueReader) -> Camera? {
-    value.object { reader in
-      let id = self.name(&reader, "id", what: "camera", space: "camera")
-      let expected = "\"v4l2:PATH\", \"rtsp://…\" or \"test:pattern\""
-      var source = Camera.Source.pattern
-      if let member = reader.requiredMember("source", expected), let text = member.string() {
-        let path = text.dropFirst(5)
-        if text.hasPrefix("v4l2:"), path.utf8.first == UInt8(ascii: "/") {
-          source = .v4l2(path: String(path))
-        } else if text.hasPrefix("rtsp://") || text.hasPrefix("rtsps://") {
-          source = .rtsp(url: self.url(member, text) ?? "")
-        } else if text != "test:pattern" {
-          member.wrong(expected: expected)
-        }
-      }
-      return Camera(
-        id: CameraID(id), source: source, username: reader.optionalString("username"),
-        password: self.password(&reader), view: reader.choice("view", default: .ring))
-    }
-  }
-
-  private func door(_ value: ValueReader) -> Door? {
-    value.object { reader in
-      let id = self.name(&reader, "id", what: "door", space: "door")
-      let actuator = reader.object("actuator") { self.actuator(&$0) }
-      if reader.presentMember("actuator") == nil {
-        value.warn("this door has no actuator: openings are recorded and nothing moves")
-      }
-      return Door(
-        id: DoorID(id), name: reader.string("name", default: "", limit: 200), actuator: actuator ?? .none,
-        pulse: .milliseconds(Int64(reader.integer("pulse", default: 3000, in: 100...10_000))),
-        openCode: self.keys(&reader, "openCode", longest: 6))
-    }
-  }
-
-  private func actuator(_ reader: inout ObjectReader) -> Actuator {
-    switch reader.choice("kind", Actuator.Kind.self) {
-    case .gpio:
-      return .gpio(
-        chip: reader.string("chip", limit: 200), line: reader.integer("line", in: 0...1023),
-        activeLow: reader.bool("activeLow", default: false))
-    case .dtmf:
-      return .dtmf(
-        code: self.keys(&reader, "code", longest: 16), mode: reader.choice("mode", default: .rfc4733))
-    case .http:
-      var url = ""
-      if let member = reader.requiredMember("url", "the address of the device"), let text = member.string() {
-        if text.hasPrefix("http://") || text.hasPrefix("https://") {
-          url = self.url(member, text) ?? ""
-        } else {
-          member.wrong(expected: "an address that begins with http:// or https://")
-        }
-      }
-      return .http(
-        HTTPActuator(
-          url: url, username: reader.optionalString("username"), password: self.password(&reader),
-          relay: reader.integer("relay", default: 1, in: 1...16), fingerprint: self.fingerprint(&reader)))
-    case .some(.none): return .none
-    case nil:
-      // Which other keys are right cannot be said.
-      reader.ignore(
-        "chip", "line", "activeLow", "code", "mode", "url", "username", "password", "relay", "fingerprint")
-      return .none
-    }
-  }
-
-  /// A URL with a host and without username or password: those are never kept inside one.
-  private func url(_ value: ValueReader, _ text: String) -> String? {
-    guard let start = text.start(after: "://") else { return nil }
-    let rest = text[start...]
-    let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-    if authority.contains("@") {
-      value.wrong(
-        expected: "an address without username and password",
-        hint: "write them beside it as keys of their own")
-      return nil
-    }
-    guard !authority.isEmpty, authority.first != ":",
-      text.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "\"") })
-    else {
-      value.wrong(expected: "an address with a host")
-      return nil
-    }
-    return text
-  }
-
-  private func password(_ reader: inout ObjectReader) -> DevicePassword {
-    guard let text = reader.presentMember("password")?.string(limit: 256, allowEmpty: false) else {
-      return .none
-    }
-    return text == DevicePassword.unchanged ? .stored : .given(text)
-  }
-
-  private func keys(_ reader: inout ObjectReader, _ key: String, longest: Int) -> String {
-    guard let value = reader.presentMember(key), let text = value.string() else { return "#" }
-    guard (1...longest).contains(text.utf8.count),
-      text.utf8.allSatisfy({ "0123456789*#ABCD".utf8.contains($0) })
-    else {
-      value.wrong(expected: "1 to \(longest) keys of 0-9 * # A-D")
-      return "#"
-    }
-    return text
-  }
-
-  private func fingerprint(_ reader: inout ObjectReader) -> String? {
-    guard let value = reader.presentMember("fingerprint"), let text = value.string() else { return nil }
-    let digits = text.utf8.filter { $0 != UInt8(ascii: ":") }
-    guard digits.count == 64, digits.allSatisfy({ ASCII.hexValue($0) != nil }) else {
-      value.wrong(expected: "the SHA-256 of a certificate: 64 hexadecimal digits")
-      return nil
-    }
-    return String(decoding: digits.map(ASCII.lowered), as: UTF8.self)
-  }
 }
 
 extension String {
   /// Where the text after the first `mark` begins.
-  fileprivate func start(after mark: String) -> String.Index? {
+  func start(after mark: String) -> String.Index? {
     var start = startIndex
     while start < endIndex {
       if self[start...].hasPrefix(mark) { return index(start, offsetBy: mark.count) }

@@ -58,7 +58,7 @@ package final class Doorkeeper {
   /// Calls whose keys are watched at one time.
   package static let sequenceLimit = 1024
 
-  private struct Gate {
+  struct Gate {
     var door: Door
     var line: (any OutputLine)?
     /// Why there is no line, as told last.
@@ -82,7 +82,7 @@ package final class Doorkeeper {
     var due: Instant? { line == nil ? lineDue : pulseEnds }
   }
 
-  private struct Work {
+  struct Work {
     enum Stage {
       /// Its intent is being synced.
       case recording(UInt64)
@@ -96,28 +96,29 @@ package final class Doorkeeper {
     var freshUntil: Instant
   }
 
-  private struct Presser: Hashable {
+  struct Presser: Hashable {
     var call: CallID
     var account: AccountName
   }
 
   // The three services are whoever made us; they outlive us or are gone with us.
-  private unowned let authority: any DoorAuthority
-  private let lines: any LineSource
-  private weak var keys: (any KeySender)?
-  private weak var fetcher: (any HTTPFetcher)?
-  private var random: Random
-  private var gates: [Gate] = []
-  private var work: [Work] = []
-  private var seen = SeenCommands()
-  private var tail: AuditTail
-  private var pins: [DoorID: String]
-  private var sequences: [Presser: KeySequence] = [:]
-  private var lastTicket: UInt64 = 0
-  private var events: [DoorEvent] = []
-  private var eventsTaken = 0
-  private var isStopping = false
-  private let startedAt: Moment
+  unowned let authority: any DoorAuthority
+  let lines: any LineSource
+  weak var keys: (any KeySender)?
+  weak var fetcher: (any HTTPFetcher)?
+  var random: Random
+  var gates: [Gate] = []
+  var work: [Work] = []
+  var seen = SeenCommands()
+  /// The number of the row that was said last.
+  var lastRow: UInt64
+  var pins: [DoorID: String]
+  var sequences: [Presser: KeySequence] = [:]
+  var lastTicket: UInt64 = 0
+  var events: [DoorEvent] = []
+  var eventsTaken = 0
+  var isStopping = false
+  let startedAt: Moment
 
   /// Drives every configured line inactive, before anything is served, and takes up the audit where it ended.
   package init(
@@ -129,7 +130,7 @@ package final class Doorkeeper {
     self.keys = keys
     self.fetcher = fetcher
     self.random = random
-    tail = memory.tail
+    lastRow = memory.recent.last?.number ?? 0
     pins = memory.pins
     startedAt = moment
     reload(at: moment)
@@ -338,7 +339,7 @@ package final class Doorkeeper {
 
   // MARK: Whether
 
-  private func refusal(of command: OpenCommand, at moment: Moment) -> Refusal? {
+  func refusal(of command: OpenCommand, at moment: Moment) -> Refusal? {
     guard !isStopping else { return .stopping }
     guard let index = gate(of: command.door) else { return .unknownDoor }
     let life = command.expires - command.issued
@@ -360,7 +361,7 @@ package final class Doorkeeper {
     return nil
   }
 
-  private func unauthorised(_ command: OpenCommand, at moment: Moment) -> Refusal? {
+  func unauthorised(_ command: OpenCommand, at moment: Moment) -> Refusal? {
     let building = authority.building
     switch (command.opener, command.proof) {
     case (.localOperator(let user), .peer(let peer)):
@@ -383,7 +384,7 @@ package final class Doorkeeper {
     }
   }
 
-  private func refusal(_ permission: OpenPermission) -> Refusal? {
+  func refusal(_ permission: OpenPermission) -> Refusal? {
     switch permission {
     case .granted: nil
     case .unknownDoor: .unknownDoor
@@ -393,125 +394,16 @@ package final class Doorkeeper {
     }
   }
 
-  // MARK: Carrying out
-
-  private func act(_ place: Int, at moment: Moment) {
-    let item = work[place]
-    let command = item.command
-    guard let index = gate(of: command.door) else {
-      work.remove(at: place)
-      return conclude(command, .refused(.unknownDoor), at: moment)
-    }
-    guard moment.now <= item.freshUntil else {
-      work.remove(at: place)
-      return conclude(command, .refused(.expired), at: moment)
-    }
-    switch gates[index].door.actuator {
-    case .none:
-      work.remove(at: place)
-      gates[index].quietUntil = moment.now + Doorkeeper.cooldown
-      conclude(command, .opened, at: moment)
-    case .gpio:
-      work.remove(at: place)
-      conclude(command, pulse(index, at: moment), at: moment)
-    case .dtmf(let code, let mode):
-      work.remove(at: place)
-      let stations = authority.building.stations.filter { $0.door == command.door }.map(\.username)
-      var call: CallID?
-      if case .call(let id) = command.proof { call = id }
-      guard keys?.send(code, mode, to: stations, in: call) ?? false else {
-        return conclude(command, .refused(.unreachable("no call with a station of this door")), at: moment)
-      }
-      gates[index].quietUntil = moment.now + Doorkeeper.cooldown
-      conclude(command, .unknown("keys sent; a station does not answer them"), at: moment)
-    case .http(let actuator):
-      let opening = HTTPOpening(
-        actuator, password: authority.password(of: command.door)?.revealText() ?? "", pin: pins[command.door],
-        known: gates[index].variant, pulse: pulseLength(index), random: random.fork())
-      guard let opening, fetcher != nil else {
-        work.remove(at: place)
-        let words = fetcher == nil ? "no client" : "its url is none"
-        return conclude(command, .refused(.device(words)), at: moment)
-      }
-      gates[index].quietUntil = moment.now + Doorkeeper.cooldown
-      send(opening.start(), opening, place, at: moment)
-    }
-  }
-
-  private func send(_ fetch: Fetch, _ opening: HTTPOpening, _ place: Int, at moment: Moment) {
-    lastTicket += 1
-    work[place].stage = .fetching(opening, ticket: lastTicket)
-    work[place].deadline = moment.now + Doorkeeper.devicePatience
-    fetcher?.fetch(fetch, ticket: lastTicket)
-  }
-
-  private func pulseLength(_ index: Int) -> Interval {
-    min(max(gates[index].door.pulse, Doorkeeper.shortestPulse), Doorkeeper.longestPulse)
-  }
-
-  private func pulse(_ index: Int, at moment: Moment) -> DoorResult {
-    if gates[index].line == nil { takeLine(index, at: moment) }
-    guard let line = gates[index].line else {
-      return .refused(.device(gates[index].fault ?? "no line"))
-    }
-    gates[index].quietUntil = moment.now + Doorkeeper.cooldown
-    do throws(LineFailure) {
-      try line.set(active: true)
-      gates[index].pulseEnds = moment.now + pulseLength(index)
-      return .opened
-    } catch {
-      // It may stand either way now.
-      gates[index].line = nil
-      gates[index].pulseEnds = moment.now
-      bringBack(index, at: moment)
-      return .refused(.device("\(error)"))
-    }
-  }
-
-  /// Drives a line inactive, by a new request if it must be; comes back for it until it is.
-  private func bringBack(_ index: Int, at moment: Moment) {
-    do throws(LineFailure) {
-      guard let line = gates[index].line else { return takeLine(index, at: moment) }
-      try line.set(active: false)
-      gates[index].pulseEnds = nil
-    } catch {
-      gates[index].line = nil
-      takeLine(index, at: moment)
-    }
-  }
-
-  /// Requests a line, which drives it inactive; on failure it is tried again by deadline.
-  private func takeLine(_ index: Int, at moment: Moment) {
-    guard let address = gates[index].address else { return }
-    let id = gates[index].door.id
-    do throws(LineFailure) {
-      gates[index].line = try lines.openOutput(address, consumer: "vestibule \(id)")
-      gates[index].pulseEnds = nil
-      gates[index].lineDue = nil
-      if gates[index].fault != nil {
-        gates[index].fault = nil
-        events.append(.mended(id))
-      }
-    } catch {
-      let words = "\(error)"
-      if gates[index].fault != words { events.append(.fault(id, words)) }
-      gates[index].fault = words
-      // A pulse that will not end is pressing; so is, less, a line whose level nobody knows.
-      let pause = gates[index].pulseEnds != nil ? Doorkeeper.retryPause : Doorkeeper.missingPause
-      gates[index].lineDue = moment.now + pause
-    }
-  }
-
   // MARK: Writing down
 
-  private func refuse(_ command: OpenCommand, _ refusal: Refusal, at moment: Moment) {
+  func refuse(_ command: OpenCommand, _ refusal: Refusal, at moment: Moment) {
     append(.refusal, command, .refused(refusal), at: moment)
     note(command, .refused(refusal), at: moment)
     events.append(.finished(command, .refused(refusal)))
   }
 
   /// Ends a command whose intent was recorded.
-  private func conclude(_ command: OpenCommand, _ result: DoorResult, at moment: Moment) {
+  func conclude(_ command: OpenCommand, _ result: DoorResult, at moment: Moment) {
     if let index = gate(of: command.door) {
       gates[index].isBusy = false
       // Nothing moved: whoever tries again need not wait.
@@ -526,29 +418,29 @@ package final class Doorkeeper {
   }
 
   /// A line whose setting failed may have twitched; a device that refused did not.
-  private func mayHaveMoved(_ index: Int) -> Bool { gates[index].address != nil }
+  func mayHaveMoved(_ index: Int) -> Bool { gates[index].address != nil }
 
-  private func note(_ command: OpenCommand, _ result: DoorResult, at moment: Moment) {
+  func note(_ command: OpenCommand, _ result: DoorResult, at moment: Moment) {
     guard let index = gate(of: command.door) else { return }
     gates[index].lastResult = result.name
     gates[index].lastAt = moment.wall
   }
 
   @discardableResult
-  private func append(
+  func append(
     _ kind: AuditRow.Kind, _ command: OpenCommand, _ result: DoorResult?, at moment: Moment
   ) -> AuditRow {
-    let row = AuditRow(after: tail, at: moment.wall, kind: kind, command, result)
-    tail = AuditTail(number: row.number, hash: row.hash)
+    lastRow += 1
+    let row = AuditRow(number: lastRow, at: moment.wall, kind: kind, command, result)
     events.append(.record(row))
     return row
   }
 
-  private func gate(of door: DoorID) -> Int? { gates.firstIndex { $0.door.id == door } }
+  func gate(of door: DoorID) -> Int? { gates.firstIndex { $0.door.id == door } }
 
   // MARK: After a restart
 
-  private func remember(_ memory: DoorMemory, at moment: Moment) {
+  func remember(_ memory: DoorMemory, at moment: Moment) {
     var open: [AuditRow] = []
     for row in memory.recent {
       let index = gate(of: DoorID(row.door))
@@ -571,41 +463,13 @@ package final class Doorkeeper {
     // What was under way when the daemon died may have opened or not.
     for row in open {
       var end = row
-      end.number = tail.number + 1
+      lastRow += 1
+      end.number = lastRow
       end.at = moment.wall
       end.kind = .result
       end.result = "unknown"
       end.reason = "interrupted"
-      end.previous = tail.hash
-      end.hash = end.computedHash
-      tail = AuditTail(number: end.number, hash: end.hash)
       events.append(.record(end))
     }
-  }
-}
-
-/// The newest commands that were carried out, by name: bounded, and forgotten oldest first.
-private struct SeenCommands {
-  private static let limit = 4096
-  private var results: [CommandID: DoorResult?] = [:]
-  private var order: [CommandID] = []
-  private var oldest = 0
-
-  func contains(_ id: CommandID) -> Bool { results[id] != nil }
-  func result(of id: CommandID) -> DoorResult? { results[id] ?? nil }
-
-  mutating func insert(_ id: CommandID) {
-    guard results.updateValue(.none, forKey: id) == nil else { return }
-    if order.count < SeenCommands.limit {
-      order.append(id)
-    } else {
-      results[order[oldest]] = nil
-      order[oldest] = id
-      oldest = (oldest + 1) % SeenCommands.limit
-    }
-  }
-
-  mutating func conclude(_ id: CommandID, _ result: DoorResult) {
-    if results[id] != nil { results.updateValue(result, forKey: id) }
   }
 }

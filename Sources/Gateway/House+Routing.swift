@@ -291,7 +291,7 @@ extension CallRow {
 }
 
 extension Doors.AuditRow {
-  /// A door's row as the house's audit keeps it; nil for rows of others. The chain is the store's.
+  /// A door's row as the house's audit keeps it; nil for rows of others.
   init?(_ row: Store.AuditRow) {
     let parts = row.detail.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
       .map(String.init)
@@ -300,6 +300,6 @@ extension Doors.AuditRow {
     else { return nil }
     self.init(
       number: number, at: row.at, kind: kind, door: row.subject, command: parts[0], opener: row.actor,
-      proof: parts[1], result: row.result, reason: parts[2], previous: row.previous, hash: row.hash)
+      proof: parts[1], result: row.result, reason: parts[2])
   }
 }

@@ -12,25 +12,25 @@ package import Wire
 // `advance` and `nextDeadline`. Somebody else's: what the bytes mean, which addresses are known, and reading
 // certificates from files.
 package final class Streams {
-  private let world: any World
-  private let sessions: any SessionMaker
-  private let limits: StreamLimits
-  private weak var judge: (any SourceJudge)?
-  private var admission: Admission
-  private var consumers: [(purpose: StreamPurpose, delegate: WeakDelegate)] = []
-  private var listeners: [SocketID: Listener] = [:]
-  private var connections: [SocketID: Connection] = [:]
-  private var timers: Wheel
+  let world: any World
+  let sessions: any SessionMaker
+  let limits: StreamLimits
+  weak var judge: (any SourceJudge)?
+  var admission: Admission
+  var consumers: [(purpose: StreamPurpose, delegate: WeakDelegate)] = []
+  var listeners: [SocketID: Listener] = [:]
+  var connections: [SocketID: Connection] = [:]
+  var timers: Wheel
   /// Accepted connections by address, and by standing; no address stays with a count of zero.
-  private var byAddress: [IPAddress: Int] = [:]
-  private var byClass: [Int]
+  var byAddress: [IPAddress: Int] = [:]
+  var byClass: [Int]
   package private(set) var counters = StreamCounters()
 
-  private struct WeakDelegate {
+  struct WeakDelegate {
     weak var value: (any StreamsDelegate)?
   }
 
-  private struct Listener {
+  struct Listener {
     var purpose: StreamPurpose
     var isSecure: Bool
     var isLocal: Bool
@@ -353,31 +353,31 @@ package final class Streams {
 
   // MARK: Inside
 
-  private static let watchEvery = 16 * 1024
+  static let watchEvery = 16 * 1024
 
-  private func delegate(_ connection: Connection) -> (any StreamsDelegate)? {
+  func delegate(_ connection: Connection) -> (any StreamsDelegate)? {
     consumers.first { $0.purpose == connection.purpose }?.delegate.value
   }
 
-  private func facts(_ connection: Connection) -> ConnectionFacts {
+  func facts(_ connection: Connection) -> ConnectionFacts {
     ConnectionFacts(
       purpose: connection.purpose, isSecure: connection.isSecure, isDialled: connection.kind == .dialled,
       remote: connection.remote, local: connection.local, peer: connection.peer,
       fingerprint: connection.session?.peerFingerprint)
   }
 
-  private func refuse(_ stream: SocketID) {
+  func refuse(_ stream: SocketID) {
     counters.refused += 1
     world.close(stream, flushing: false)
   }
 
-  private func adopt(_ connection: Connection) {
+  func adopt(_ connection: Connection) {
     connections[connection.id] = connection
     byClass[connection.kind.rawValue] += 1
     if connection.kind.countsAddress { byAddress[connection.remote.address, default: 0] += 1 }
   }
 
-  private func forget(_ connection: Connection) {
+  func forget(_ connection: Connection) {
     guard connections.removeValue(forKey: connection.id) != nil else { return }
     if let timer = connection.timer { timers.cancel(timer) }
     connection.timer = nil
@@ -387,7 +387,7 @@ package final class Streams {
     byAddress[connection.remote.address] = left > 0 ? left : nil
   }
 
-  private func open(_ connection: Connection) {
+  func open(_ connection: Connection) {
     connection.phase = .open
     if connection.kind == .dialled || connection.kind == .local {
       connection.hasSpoken = true
@@ -398,83 +398,22 @@ package final class Streams {
     delegate(connection)?.opened(connection.id, facts(connection))
   }
 
-  private func heard(_ connection: Connection) {
+  func heard(_ connection: Connection) {
     connection.hasSpoken = true
     armIdle(connection)
   }
 
   /// Ends a connection by our own decision, and says so.
-  private func end(_ connection: Connection, _ ending: StreamEnding, flushing: Bool = false) {
+  func end(_ connection: Connection, _ ending: StreamEnding, flushing: Bool = false) {
     guard connections[connection.id] === connection else { return }
     forget(connection)
     world.close(connection.id, flushing: flushing)
     delegate(connection)?.closed(connection.id, ending)
   }
-
-  // MARK: Queues
-
-  private func isFull(_ connection: Connection, adding count: Int) -> Bool {
-    if !connection.pending.isEmpty { return true }
-    guard connection.stall != nil else { return false }
-    return world.unsent(on: connection.id) + count > limits.unsent
-  }
-
-  /// Sends what a session made. What the world does not take now waits, for a record once made cannot be unmade.
-  private func carry(_ bytes: [UInt8], _ connection: Connection) {
-    guard !bytes.isEmpty else { return }
-    if connection.pending.isEmpty, world.write(bytes.span, on: connection.id) {
-      connection.unwatched += bytes.count
-      if connection.unwatched >= Streams.watchEvery { watchQueue(connection) }
-    } else {
-      connection.pending += bytes
-      watchQueue(connection)
-    }
-  }
-
-  /// Looks whether a queue stands; from then on it must empty before `stall` has passed.
-  private func watchQueue(_ connection: Connection) {
-    connection.unwatched = 0
-    guard connection.stall == nil,
-      world.unsent(on: connection.id) > 0 || !connection.pending.isEmpty || connection.owesDrained
-    else { return }
-    connection.stall = world.now + limits.stall
-    schedule(connection)
-  }
-
-  // MARK: Deadlines
-
-  private func arm(_ connection: Connection, _ meaning: StreamEnding, after interval: Interval) {
-    connection.meaning = meaning
-    connection.deadline = world.now + interval
-    schedule(connection)
-  }
-
-  private func armIdle(_ connection: Connection) {
-    guard let idle = connection.idle else {
-      connection.deadline = nil
-      return
-    }
-    arm(connection, .idle, after: idle)
-  }
-
-  /// One timer per connection. It is only moved forward when it fires, so that a busy connection costs nothing.
-  private func schedule(_ connection: Connection) {
-    var wanted = Instant(nanoseconds: .max)
-    if let deadline = connection.deadline { wanted = min(wanted, deadline) }
-    if let stall = connection.stall { wanted = min(wanted, stall) }
-    if let overdue = connection.overdue { wanted = min(wanted, overdue) }
-    guard wanted.nanoseconds != .max else { return }
-    if connection.timer != nil {
-      guard wanted < connection.armedFor else { return }
-      timers.cancel(connection.timer!)
-    }
-    connection.armedFor = wanted
-    connection.timer = timers.arm(wanted, token: connection.id.handle.raw)
-  }
 }
 
 /// Which cap a connection counts against.
-private enum ConnectionClass: Int {
+enum ConnectionClass: Int {
   case stranger, known, provisioned, local, dialled
 
   static let count = 5
@@ -490,7 +429,7 @@ private enum ConnectionClass: Int {
   var countsAddress: Bool { self != .local && self != .dialled }
 }
 
-private final class Connection {
+final class Connection {
   enum Phase {
     /// We dialled; may become `handshaking` or `open`.
     case dialling

@@ -10,8 +10,8 @@ import Testing
   /// The words that installers and scripts rely on.
   @Test func everyPromisedVerbIsThere() {
     let promised = """
-      apply backup bans calls cameras cdr doctor doors dnd enroll events export maintenance open restore revoke ring
-      stations status support-bundle units accounts
+      apply backup bans calls cameras cdr doctor doors dnd enroll events export maintenance open restore revoke
+      ring stations status support-bundle units accounts
       """.split { $0.isWhitespace }.map(String.init)
     #expect(Set(Verb.allCases.map(\.rawValue)) == Set(promised))
   }
@@ -51,7 +51,8 @@ import Testing
   @Test(arguments: [
     "", "fly", "apply", "apply a b", "apply a --format sip", "units extra", "dnd", "dnd maybe 401", "dnd on",
     "calls hangup", "calls end c1", "bans lift", "ring", "enroll a --format", "enroll a --replace=yes",
-    "events --after", "backup", "restore", "restore a b", "maintenance", "maintenance maybe", "support-bundle x",
+    "events --after", "backup", "restore", "restore a b",
+    "maintenance", "maintenance maybe", "support-bundle x",
     "--dry-run apply a", "open", "revoke", "revoke a 1 2", "--socket",
   ])
   func wordsThatMakeNoCommandExit64(_ line: String) {

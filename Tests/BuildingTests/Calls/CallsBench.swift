@@ -390,3 +390,18 @@ enum Shapes {
     audio() + "m=video 12002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     + "a=fmtp:96 profile-level-id=42801F;packetization-mode=1\r\na=sendonly\r\n"
 }
+
+extension CallsBench {
+  /// A station and a panel in conversation.
+  static func talking(
+    from caller: String = "intercom-main", to callee: String = "panel401", station: String = Shapes.station,
+    panel: String = Shapes.panel
+  ) -> CallsBench {
+    let bench = CallsBench()
+    bench.plan([[callee]])
+    bench.invite(from: caller, sdp: station)
+    bench.answers(callee, sdp: panel)
+    _ = bench.taken()
+    return bench
+  }
+}

@@ -6,21 +6,8 @@ import Testing
 import Wire
 
 @Suite struct CallsTalkTests {
-  /// A station and a panel in conversation.
-  private func talking(
-    from caller: String = "intercom-main", to callee: String = "panel401", station: String = Shapes.station,
-    panel: String = Shapes.panel
-  ) -> CallsBench {
-    let bench = CallsBench()
-    bench.plan([[callee]])
-    bench.invite(from: caller, sdp: station)
-    bench.answers(callee, sdp: panel)
-    _ = bench.taken()
-    return bench
-  }
-
   @Test func soundPassesInWhatBothSpeak() {
-    let bench = talking(panel: Shapes.audio("0 101", port: 5004))
+    let bench = CallsBench.talking(panel: Shapes.audio("0 101", port: 5004))
     #expect(bench.written(to: "intercom-main")?.media[0].formats == ["0", "101"])
     #expect(bench.media.open.values.allSatisfy { $0.audio?.peer.media?.audioCodec == .pcmu })
     #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
@@ -58,12 +45,13 @@ import Wire
   }
 
   @Test func aPanelWithoutPictureMakesTheStationsPictureRefused() {
-    let bench = talking(station: Shapes.withPicture)
+    let bench = CallsBench.talking(station: Shapes.withPicture)
     #expect(bench.written(to: "intercom-main")?.media.map { $0.port == 0 } == [false, true])
   }
 
   @Test func anExtraVideoLineInAnAnswerIsTolerated() {
-    let bench = talking(panel: Shapes.panel + "m=video 20002 RTP/AVP 105\r\na=rtpmap:105 H264/90000\r\n")
+    let bench = CallsBench.talking(
+      panel: Shapes.panel + "m=video 20002 RTP/AVP 105\r\na=rtpmap:105 H264/90000\r\n")
     #expect(bench.calls.count == 1)
     #expect(bench.media.open.values.allSatisfy { $0.video == nil })
   }
@@ -93,7 +81,7 @@ import Wire
   }
 
   @Test func holdIsOfferedOnAndAnsweredWhenTheOtherEndHas() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.offers("panel401", sdp: Shapes.held)
     #expect(bench.taken() == ["offer intercom-main"])
     #expect(bench.written(to: "intercom-main")?.media[0].has("sendonly") == true)
@@ -111,7 +99,7 @@ import Wire
   }
 
   @Test func aRefreshIsAnsweredAtOnceWithTheSameDescription() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     let before = bench.written(to: "intercom-main")
     bench.offers("intercom-main", sdp: Shapes.station)
     #expect(bench.taken() == ["acceptOffer intercom-main"])
@@ -119,7 +107,7 @@ import Wire
   }
 
   @Test func aHoldThatTheOtherEndRefusesIsAnsweredAllTheSame() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.offers("panel401", sdp: Shapes.held)
     let station = bench.session("intercom-main")
     bench.signalling.sessions[station]?.offering = false
@@ -129,14 +117,14 @@ import Wire
   }
 
   @Test func aMovedAddressInAReofferReachesTheMediaPlane() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.offers("intercom-main", sdp: Shapes.station.replacing("192.0.2.20", with: "192.0.2.77"))
     #expect(bench.taken() == ["acceptOffer intercom-main"])
     #expect(bench.media.open.values.contains { $0.audio?.peer.rtp?.address == IPAddress("192.0.2.77") })
   }
 
   @Test func aPeerThatWantsOurOfferGetsItAndAnswersInItsAcknowledgement() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.offers("panel401", sdp: nil)
     #expect(bench.taken() == ["acceptOffer panel401"])
     bench.acceptsOffer("panel401", sdp: Shapes.held)
@@ -147,14 +135,14 @@ import Wire
   }
 
   @Test func twoOffersAtOnceAreNotBothTaken() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.offers("panel401", sdp: Shapes.held)
     bench.offers("panel401", sdp: Shapes.held)
     #expect(bench.taken() == ["offer intercom-main", "refuseOffer panel401 491"])
   }
 
   @Test func aPeerThatWantedOurOfferAndNeverAnswersChangesNothing() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     let before = bench.media.open
     bench.offers("panel401", sdp: nil)
     bench.refusesOffer("panel401")
@@ -167,7 +155,7 @@ import Wire
   // MARK: Keys
 
   @Test func aResidentsKeyIsToldAndNeverReachesTheStation() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     #expect(bench.media.keys == [KeyPassage(fromFirst: true, fromSecond: false)])
     bench.informs("panel401", "application/dtmf-relay", "Signal=#\r\nDuration=160\r\n")
     let leg = bench.media.open.first { $0.value.audio?.peer.rtp?.port == 5004 }!.key
@@ -214,7 +202,7 @@ import Wire
   }
 
   @Test func aVisitorsKeyOpensNothing() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.informs("intercom-main", "application/dtmf-relay", "Signal=#\r\n")
     #expect(bench.keys.isEmpty)
     #expect(bench.media.log == ["keys #"])
@@ -227,20 +215,20 @@ import Wire
     ("application/dtmf-relay", "Signal=x", []), ("application/dtmf-relay", "", []),
   ])
   func keysInInfoAreReadInEveryForm(type: String, body: String, keys: [String]) {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.informs("panel401", type, body)
     #expect(bench.keys.map { String($0.digit) } == keys)
     #expect(bench.taken() == ["reply 200"])
   }
 
   @Test func informationOfAnotherKindIsRefused() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.informs("panel401", "application/json", "{}")
     #expect(bench.taken() == ["reply 415"])
   }
 
   @Test func keysBetweenResidentsAreTranslated() {
-    let bench = talking(from: "web401", panel: Shapes.plainPanel)
+    let bench = CallsBench.talking(from: "web401", panel: Shapes.plainPanel)
     bench.informs("panel401", "application/dtmf", "7")
     #expect(bench.media.log == ["keys 7"])
     bench.informs("web401", "application/dtmf", "8")
@@ -250,7 +238,7 @@ import Wire
   }
 
   @Test func onlyAnActuatorSendsKeysToAStation() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     #expect(bench.turn { bench.calls.sendKeys("12#", as: .rfc4733, to: "intercom-main", &$0) })
     #expect(bench.media.log == ["keys 12#"])
     #expect(bench.turn { bench.calls.sendKeys("4", as: .info, to: "intercom-main", &$0) })
@@ -261,7 +249,7 @@ import Wire
   // MARK: How calls end
 
   @Test func theOtherEndIsToldWhy() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.hangsUp("intercom-main", Reason(.q850, cause: 16, text: "bye"))
     #expect(bench.taken() == ["hangUp panel401 Q.850 16"])
   }
@@ -284,7 +272,7 @@ import Wire
   }
 
   @Test func mediaThatNeverBeginsEndsTheCallAfterTwentySeconds() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.wait(.seconds(19))
     #expect(bench.taken() == [])
     bench.wait(.seconds(7))
@@ -293,7 +281,7 @@ import Wire
   }
 
   @Test func mediaThatStopsEndsTheCallAfterAMinute() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.mediaFlows()
     bench.wait(.seconds(59))
     #expect(bench.taken() == [])
@@ -302,7 +290,7 @@ import Wire
   }
 
   @Test func aCallOneWayGoesOnAndIsRecordedAsSuch() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     let station = bench.media.open.first { $0.value.audio?.peer.rtp?.port == 12000 }!.key
     for _ in 0..<20 {
       bench.media.open[station]?.counts.packetsIn += 50
@@ -315,7 +303,7 @@ import Wire
   }
 
   @Test func silenceOnHoldIsNotLostMedia() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     bench.mediaFlows()
     bench.offers("panel401", sdp: Shapes.audio("8 101", port: 5004, "a=inactive\r\n"))
     bench.acceptsOffer("intercom-main", sdp: Shapes.audio("8 101", "a=inactive\r\n"))
@@ -325,7 +313,7 @@ import Wire
   }
 
   @Test func theCallEndsSoonAfterOpeningWhereTheStationWantsThat() {
-    let bench = talking()
+    let bench = CallsBench.talking()
     let id = bench.calls.live[0].id
     bench.turn { bench.calls.doorOpened(in: id, &$0) }
     #expect(bench.media.log == ["play opened", "play opened"])
@@ -337,221 +325,5 @@ import Wire
     bench.wait(.seconds(3))
     #expect(bench.calls.count == 0)
     #expect(bench.records[0].end == .answered)
-  }
-
-  // MARK: Transfer
-
-  @Test func aBlindTransferRingsOnBehalfOfWhoStays() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    bench.refers("panel401", to: "guard1")
-    #expect(bench.taken() == ["reply 202", "notify panel401 100", "invite guard1"])
-    #expect(bench.signalling.sessions[bench.session("guard1")]?.from?.display == "Entrance")
-    bench.rings("guard1")
-    #expect(bench.taken() == ["notify panel401 180"])
-    bench.answers("guard1")
-    #expect(bench.taken() == ["notify panel401 200", "hangUp panel401 Q.850 16"])
-    bench.hangsUp("guard1")
-    #expect(bench.taken() == ["hangUp intercom-main"])
-    #expect(bench.records[0].legs.map(\.account) == ["intercom-main", "panel401", "guard1"])
-    #expect(bench.signalling.objections.isEmpty)
-    #expect(bench.media.open.isEmpty)
-  }
-
-  @Test func aStationOnHoldHearsOfATransferAsAReinvite() {
-    let bench = talking()
-    bench.offers("panel401", sdp: Shapes.held)
-    bench.acceptsOffer("intercom-main", sdp: Shapes.audio("8 101", "a=recvonly\r\n"))
-    bench.plan([["guard1"]])
-    bench.refers("panel401", to: "guard1")
-    _ = bench.taken()
-    bench.answers("guard1")
-    #expect(bench.taken() == ["notify panel401 200", "hangUp panel401 Q.850 16", "offer intercom-main"])
-    #expect(bench.written(to: "intercom-main")?.media[0].has("sendrecv") == true)
-  }
-
-  @Test func aTransferThatNobodyTakesLeavesTheCallAsItWas() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    bench.refers("panel401", to: "guard1")
-    _ = bench.taken()
-    bench.refuses("guard1", 486)
-    #expect(bench.taken() == ["notify panel401 486"])
-    bench.hangsUp("panel401")
-    #expect(bench.taken() == ["hangUp intercom-main"])
-  }
-
-  @Test func whoAskedForATransferNeedNotWait() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    bench.refers("panel401", to: "guard1")
-    bench.hangsUp("panel401")
-    #expect(bench.calls.count == 1)
-    _ = bench.taken()
-    bench.answers("guard1")
-    #expect(bench.taken() == [])
-    #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
-    bench.hangsUp("intercom-main")
-    #expect(bench.taken() == ["hangUp guard1"])
-  }
-
-  @Test func anAbandonedTransferThatNobodyTakesEndsTheCall() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    bench.refers("panel401", to: "guard1")
-    bench.hangsUp("panel401")
-    _ = bench.taken()
-    bench.refuses("guard1", 480)
-    #expect(bench.taken() == ["hangUp intercom-main Q.850 16"])
-    #expect(bench.media.open.isEmpty)
-  }
-
-  @Test func aStationTransfersNobody() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    bench.refers("intercom-main", to: "guard1")
-    #expect(bench.taken() == ["reply 403"])
-  }
-
-  @Test func aTransferThatIsNotAllowedIsRefused() {
-    let bench = talking()
-    bench.dialplan.decision = .refuse(.notAllowed)
-    bench.refers("panel401", to: "501")
-    #expect(bench.taken() == ["reply 403"])
-    #expect(bench.calls.count == 1)
-  }
-
-  @Test func anAttendedTransferJoinsTheTwoOtherEnds() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    let second = bench.invite(from: "panel401", to: "guard1")
-    bench.answers("guard1")
-    _ = bench.taken()
-    let first = bench.signalling.order[1]
-    bench.turn {
-      bench.calls.transferRequested(
-        first, TransactionID(.none), TransferRequest(dialled: "guard1", replaces: second), &$0)
-    }
-    #expect(
-      bench.taken() == [
-        "reply 202", "hangUp panel401 Q.850 16", "notify panel401 200", "hangUp panel401 Q.850 16",
-      ])
-    #expect(bench.calls.count == 1)
-    #expect(bench.media.open.count == 2)
-    #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
-    bench.hangsUp("intercom-main")
-    #expect(bench.taken() == ["hangUp guard1"])
-    #expect(bench.media.open.isEmpty)
-    #expect(bench.signalling.objections.isEmpty)
-  }
-
-  @Test func nobodyTransfersWithAnothersCall() {
-    let bench = talking()
-    bench.plan([["guard1"]])
-    let second = bench.invite(from: "web401", to: "guard1")
-    bench.answers("guard1")
-    _ = bench.taken()
-    bench.refers("panel401", to: "guard1", replacing: second)
-    #expect(bench.taken() == ["reply 481"])
-  }
-
-  @Test func aDeviceOfTheSameUnitTakesACallOver() {
-    let bench = talking()
-    bench.dialplan.units = ["web401": "401"]
-    let replaced = bench.session("panel401")
-    bench.invite(from: "web401", sdp: Shapes.panel, replacing: replaced)
-    #expect(bench.taken() == ["answer web401", "hangUp panel401 Q.850 16"])
-    #expect(bench.calls.count == 1)
-    #expect(bench.media.open.values.allSatisfy { $0.partner != nil })
-    bench.hangsUp("intercom-main")
-    #expect(bench.taken() == ["hangUp web401"])
-    #expect(bench.records.map { $0.legs.map(\.account) } == [["intercom-main", "panel401", "web401"]])
-    #expect(bench.media.open.isEmpty)
-    #expect(bench.calls.nextDeadline == nil)
-  }
-
-  @Test func nobodyElseTakesACallOver() {
-    let bench = talking()
-    bench.dialplan.units = ["web402": "402"]
-    bench.invite(from: "web402", sdp: Shapes.panel, replacing: bench.session("panel401"))
-    #expect(bench.taken() == ["refuse web402 481"])
-    bench.invite(from: "web402", sdp: Shapes.panel, replacing: SessionID(.none))
-    #expect(bench.taken() == ["refuse web402 481"])
-    #expect(bench.calls.count == 1)
-  }
-
-  // MARK: Paging
-
-  @Test func aPageIsHeardByEveryPanelOneWay() {
-    let bench = CallsBench()
-    bench.plan([["panel401", "panel401b"]], isPage: true)
-    bench.invite(from: "web401", to: "page-401")
-    #expect(bench.taken() == ["invite panel401", "invite panel401b"])
-    let headers = bench.signalling.sessions[bench.session("panel401")]?.headers ?? []
-    #expect(headers.contains { $0.0 == "Call-Info" && $0.1.hasSuffix(";answer-after=0") })
-    #expect(headers.contains { $0.0 == "Alert-Info" && $0.1.hasSuffix(";info=alert-autoanswer") })
-    #expect(bench.written(to: "panel401")?.media[0].has("sendonly") == true)
-    bench.answers("panel401", sdp: Shapes.audio("8", port: 5004, "a=recvonly\r\n"))
-    #expect(bench.taken() == ["answer web401"])
-    #expect(bench.written(to: "web401")?.media[0].has("recvonly") == true)
-    bench.answers("panel401b", sdp: Shapes.audio("8", port: 5006, "a=recvonly\r\n"))
-    #expect(bench.media.listeners.count == 2)
-    bench.hangsUp("panel401")
-    #expect(bench.taken() == [])
-    bench.hangsUp("web401")
-    #expect(bench.taken() == ["hangUp panel401b"])
-    #expect(bench.media.open.isEmpty)
-    #expect(bench.records[0].isOneWay == false)
-  }
-
-  @Test func aPageThatNobodyTakesIs480() {
-    let bench = CallsBench()
-    bench.plan([["panel401"]], isPage: true)
-    bench.invite(from: "web401", to: "page-401")
-    _ = bench.taken()
-    bench.wait(.seconds(11))
-    #expect(bench.taken() == ["cancel panel401 SIP 487", "refuse web401 480"])
-  }
-
-  @Test func aPageEndsByItself() {
-    let bench = CallsBench()
-    bench.plan([["panel401", "panel402"]], isPage: true)
-    bench.invite(from: "web401", to: "page-401")
-    bench.answers("panel401", sdp: Shapes.audio("8", port: 5004, "a=recvonly\r\n"))
-    bench.wait(.seconds(61))
-    #expect(bench.calls.count == 0)
-    #expect(bench.media.open.isEmpty)
-  }
-}
-
-@Suite struct CallsTranscodingTests {
-  static let opus =
-    "v=0\r\no=100 1 1 IN IP4 192.0.2.50\r\ns=-\r\nc=IN IP4 192.0.2.50\r\nt=0 0\r\n"
-    + "m=audio 5004 RTP/AVP 111 101\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"
-    + "a=rtpmap:101 telephone-event/8000\r\n"
-
-  private func answeredInOpus(affords: Bool) -> CallsBench {
-    let bench = CallsBench()
-    bench.media.affordsMore = affords
-    bench.plan([["panel401"]])
-    bench.invite()
-    bench.refuses("panel401", 488)
-    _ = bench.taken()
-    bench.answers("panel401", sdp: Self.opus)
-    return bench
-  }
-
-  @Test func aPhoneThatSpeaksOnlyOpusTalksWithAStation() {
-    let bench = answeredInOpus(affords: true)
-    #expect(bench.written(to: "intercom-main")?.media[0].formats == ["8", "101"])
-    let codecs = bench.media.open.values.compactMap { $0.audio?.peer.media?.audioCodec }
-    #expect(codecs.contains(.opus) && codecs.contains(.pcma))
-  }
-
-  @Test func aCallThatTheMachineCannotCarryGets503() {
-    let bench = answeredInOpus(affords: false)
-    #expect(bench.taken() == ["refuse intercom-main 503", "hangUp panel401 SIP 503"])
-    #expect(bench.records.map(\.end) == [.failed])
-    #expect(bench.media.open.isEmpty)
   }
 }
