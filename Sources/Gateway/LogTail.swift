@@ -23,7 +23,9 @@ final class LogTail: LogSink {
     if !record.isVerbatim {
       fields.append(JSONField("message", .string(record.message)))
       for field in record.fields {
-        fields.append(JSONField(field.name, .string(field.value.description)))
+        let text = field.value.description
+        fields.append(
+          JSONField(field.name, .string(IPAddress(text).map { Address($0).description } ?? text)))
       }
     }
     lines.append(.object(fields))
