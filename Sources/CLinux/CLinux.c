@@ -445,11 +445,11 @@ int clinux_tcp_listen(clinux_endpoint local) {
 }
 
 // Signalling and pages are small and awaited: never hold a short segment back. A peer that lost its power is
-// noticed after two minutes of silence on an idle stream, and a minute after something that it did not confirm: left
-// alone, the kernel would try for a quarter of an hour, while a page that is gone counts as one that rings.
+// noticed after two minutes, whether the stream was idle or something that we sent was not confirmed: left alone, the
+// kernel would send that again for a quarter of an hour, while a page that is gone counts as one that rings.
 static void tune(int fd) {
   int one = 1, idle = 60, interval = 15, probes = 4;
-  unsigned int unconfirmed = 60000;
+  unsigned int unconfirmed = 120000;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unconfirmed, sizeof unconfirmed);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);

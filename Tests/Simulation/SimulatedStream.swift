@@ -27,7 +27,7 @@ final class SimulatedStream {
   /// What the kernels at both ends hold between them.
   private static let window = 128 * 1024
   /// How long a kernel sends again what is not confirmed, as `Reactor` asks it to.
-  private static let unconfirmed = Interval.seconds(60)
+  private static let unconfirmed = Interval.seconds(120)
 
   init(world: SimulatedWorld, local: Endpoint, remote: Endpoint) {
     self.world = world
