@@ -94,10 +94,11 @@ struct Relaying {
     let station = Phone(gateway: gateway.udp, address: "127.0.0.10")
     return callers.indices.map { index in
       let panel = Phone(gateway: gateway.udp)
-      panel.register("p\(index)", secret: gateway.enroll("p\(index)"), domain: "bench.test")
+      panel.persist("p\(index)", secret: gateway.enroll("p\(index)"), domain: "bench.test")
       station.invite("\(1000 + index)", call: "relay\(index)", media: callers[index].socket.port)
       guard let invite = panel.await("INVITE ")?.message, let toCallee = mediaPort(in: invite) else {
-        preconditionFailure("the panel was not rung")
+        preconditionFailure(
+          "panel \(index) was not rung; the log ends \(contents(of: gateway.folder + "/log").suffix(500))")
       }
       panel.reply(to: invite, "200 OK", media: callees[index].socket.port)
       guard let answer = station.awaitFinal(call: "relay\(index)"), let toCaller = mediaPort(in: answer)

@@ -56,7 +56,7 @@ struct Vestibule: ~Copyable {
         stations: [{ username: "gate", name: "Gate", door: "d", address: "127.0.0.10" }],
         doors: [{ id: "d", actuator: { kind: "none" } }] }
       """, to: "\(folder)/directory.json5")
-    print(command("apply \(folder)/directory.json5").split(separator: "\n").last ?? "", terminator: "\n")
+    print(command("apply \(folder)/directory.json5").split(separator: "\n").last.map(String.init) ?? "")
   }
 
   /// A fresh secret for the account.
