@@ -88,7 +88,7 @@ let rooms: [Target] = [
     "Cameras",
     [
       "Wire", "Journal", "Crypto", "Codecs", "Devices", "JSON", "SDP", "RTP", "HTTP", "ICE", "RTSP",
-      "Directory",
+      "Directory", "Transport",
       "WebRTC", "MediaPlane", "Web",
     ]),
 
@@ -144,8 +144,8 @@ let roomTests: [Target] = [
   tests(
     "Cameras",
     [
-      "Wire", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "ICE", "RTSP", "Directory", "WebRTC",
-      "MediaPlane",
+      "Wire", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "ICE", "RTSP", "Directory", "Transport",
+      "WebRTC", "MediaPlane",
       "Web", "Cameras", "Simulation",
     ]),
   tests("SDP", ["Wire", "SDP"]),

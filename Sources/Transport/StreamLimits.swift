@@ -55,6 +55,7 @@ package struct StreamPurpose: RawRepresentable, Hashable, Sendable {
   package static let web = StreamPurpose(rawValue: 2)
   package static let control = StreamPurpose(rawValue: 3)
   package static let actuator = StreamPurpose(rawValue: 4)
+  package static let camera = StreamPurpose(rawValue: 5)
 }
 
 /// What is known of a connection when it opens.

@@ -1,0 +1,336 @@
+internal import Directory
+internal import RTP
+internal import RTSP
+internal import Transport
+internal import Wire
+
+// One network camera that runs: finds it, tries both ways for its media, and makes news of what it sends.
+//
+// Its first attempt asks for the way that is remembered, else for the connection itself. When the camera plays and
+// nothing comes, a second attempt with the other way starts beside it; whichever brings the first packet stays and is
+// remembered, the other is told goodbye. Pictures are handed on as they came, from a key picture on; after a loss from
+// the next one on, so that nothing broken is ever shown.
+//
+// It ends by itself with a reason as soon as it cannot go on: no answer, no pictures for a while, a wrong password, a
+// stream that no browser shows. Whoever wants it opens another after a `Backoff`.
+final class RTSPSource: CameraSource, RTSPAttemptOwner {
+  /// When a rival starts beside an attempt that plays and brings nothing: sooner where nothing is remembered.
+  static let patience = (unknown: Interval.milliseconds(700), remembered: Interval.seconds(2))
+  /// From the beginning to the first picture.
+  static let start = Interval.seconds(15)
+  /// Without a packet of the pictures.
+  static let stall = Interval.seconds(5)
+  /// Between two wishes for a key picture while none comes.
+  private static let wish = Interval.seconds(1)
+
+  private let camera: CameraID
+  private let url: String
+  private let credentials: RTSPCredentials?
+  private let cameras: RTSPCameras
+  private let hear: (SourceNews) -> Void
+  private var isOver = false
+  private var address: RTSPAddress?
+  private var remote: IPAddress?
+  private var redirects = 0
+  /// Those that are under way; two while they race.
+  private var attempts: [RTSPAttempt] = []
+  /// The one that brings pictures.
+  private var winner: RTSPAttempt?
+  private var tried: [RTSPTransport] = []
+  private var rivalAt: Instant?
+  private var startBy: Instant?
+  /// A reason that was found before anyone could be told.
+  private var early: SourceFault?
+  /// Why the first of two attempts failed.
+  private var firstFailure: SourceFault?
+
+  private var pictures = PictureStream()
+  private var watch = CodingWatch(hasParameters: true)
+  private var units: AudioUnits?
+  private var decoder: (any SoundDecoder)?
+  private var sound: SourceFormat.Sound?
+  private var format: SourceFormat?
+  private var lastPacket: Instant?
+  private var wishAt: Instant?
+
+  init(
+    _ camera: CameraID, url: String, credentials: RTSPCredentials?, cameras: RTSPCameras,
+    hear: @escaping (SourceNews) -> Void
+  ) {
+    self.camera = camera
+    self.url = url
+    self.credentials = credentials
+    self.cameras = cameras
+    self.hear = hear
+  }
+
+  // MARK: Beginning
+
+  func begin() {
+    startBy = cameras.world.now + RTSPSource.start
+    guard let address = RTSPAddress(url) else {
+      early = SourceFault(.malformed, "\(url) is no address of a camera")
+      return
+    }
+    find(address)
+  }
+
+  private func find(_ address: RTSPAddress) {
+    self.address = address
+    tried = []
+    if let literal = IPAddress(address.host) {
+      remote = literal
+      attempt(cameras.known(of: camera).transport ?? .interleaved)
+      return
+    }
+    cameras.world.resolve(.addresses(host: address.host)) { [weak self] names in
+      guard let self, !self.isOver, self.address == address else { return }
+      for case .address(let found) in names {
+        self.remote = found
+        self.attempt(self.cameras.known(of: self.camera).transport ?? .interleaved)
+        return
+      }
+      self.fail(SourceFault(.unreachable, "the name \(address.host) has no address"))
+    }
+  }
+
+  private func attempt(_ transport: RTSPTransport) {
+    guard let address, let remote else { return }
+    tried.append(transport)
+    let configured = RTSPAddress(url)
+    let attempt = RTSPAttempt(
+      address, at: remote, transport: transport, credentials: credentials,
+      mayShowPassword: address.host == configured?.host, cameras: cameras, owner: self)
+    do throws(NetworkFailure) {
+      try attempt.dial(pinned: cameras.known(of: camera).fingerprint)
+      attempts.append(attempt)
+    } catch {
+      // It may be that `open` has not returned yet.
+      early = SourceFault(.unreachable, "no connection to \(address.host): \(error)")
+    }
+  }
+
+  // MARK: CameraSource
+
+  func requestKeyFrame() { winner?.requestKeyFrame() }
+
+  /// The camera's own settings decide.
+  func limit(bitsPerSecond: Int, framesPerSecond: Int) {}
+
+  func stop() {
+    guard !isOver else { return }
+    finish()
+  }
+
+  private func finish() {
+    isOver = true
+    let running = attempts
+    attempts = []
+    winner = nil
+    for attempt in running { attempt.leave() }
+    cameras.closed(self)
+  }
+
+  private func fail(_ fault: SourceFault) {
+    guard !isOver else { return }
+    finish()
+    hear(.ended(fault))
+  }
+
+  // MARK: The race
+
+  func heard(_ news: RTSPAttempt.News, by attempt: RTSPAttempt) {
+    guard !isOver else { return }
+    switch news {
+    case .playing:
+      guard winner == nil, attempts.count == 1 else { return }
+      let isRemembered = cameras.known(of: camera).transport == attempt.transport
+      rivalAt =
+        cameras.world.now + (isRemembered ? RTSPSource.patience.remembered : RTSPSource.patience.unknown)
+    case .ended(.otherTransport) where winner == nil:
+      drop(attempt)
+      guard attempts.isEmpty else { return }
+      let other = attempt.transport.other
+      guard !tried.contains(other) else {
+        return fail(
+          firstFailure ?? SourceFault(.refused, "the camera offers neither of the ways its media could come"))
+      }
+      self.attempt(other)
+      failEarly()
+    case .ended(.moved(let target)) where winner == nil: moved(target, attempt)
+    case .ended(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
+    case .broken(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
+    case .unreachable(let failure):
+      failed(attempt, SourceFault(.unreachable, "no datagrams can be received: \(failure)"))
+    }
+  }
+
+  private func drop(_ attempt: RTSPAttempt) { attempts.removeAll { $0 === attempt } }
+
+  private func failed(_ attempt: RTSPAttempt, _ fault: SourceFault) {
+    drop(attempt)
+    if attempt === winner || attempts.isEmpty { return fail(firstFailure ?? fault) }
+    // The rival of one that plays may be refused because there is place for one only: nothing is lost yet.
+    if firstFailure == nil, tried.first == attempt.transport { firstFailure = fault }
+  }
+
+  private func moved(_ target: RTSPAddress, _ attempt: RTSPAttempt) {
+    drop(attempt)
+    redirects += 1
+    guard redirects <= RTSPLimits.redirects else {
+      return fail(SourceFault(.malformed, "the camera sends us from address to address"))
+    }
+    guard target.isSecure || !attempt.address.isSecure else {
+      return fail(SourceFault(.refused, "the camera wants to be asked without TLS at \(target.host)"))
+    }
+    for other in attempts { other.leave() }
+    attempts = []
+    rivalAt = nil
+    find(target)
+    failEarly()
+  }
+
+  private func failEarly() {
+    guard let fault = early, attempts.isEmpty else { return }
+    early = nil
+    fail(fault)
+  }
+
+  private func win(_ attempt: RTSPAttempt) {
+    winner = attempt
+    rivalAt = nil
+    for other in attempts where other !== attempt { other.leave() }
+    attempts = [attempt]
+    var known = cameras.known(of: camera)
+    known.transport = attempt.transport
+    if attempt.address.isSecure { known.fingerprint = known.fingerprint ?? attempt.fingerprint }
+    cameras.learn(known, of: camera)
+    guard let presentation = attempt.presentation else { return }
+    if case .h264(let sets) = presentation.tracks[0].coding {
+      pictures = PictureStream(parameterSets: sets)
+      watch = CodingWatch(hasParameters: sets.contains { $0[0] & 0x1F == 7 })
+    }
+    for track in presentation.tracks.dropFirst() {
+      switch track.coding {
+      case .pcma: sound = .pcma
+      case .pcmu: sound = .pcmu
+      case .aac(let format):
+        decoder = cameras.soundDecoder?(format)
+        units = AudioUnits(format)
+        sound = decoder == nil ? nil : .pcma
+      case .h264: break
+      }
+    }
+  }
+
+  // MARK: Media
+
+  func took(
+    _ header: PacketHeader, _ payload: Span<UInt8>, track: Int, captured: Instant, by attempt: RTSPAttempt
+  ) {
+    guard !isOver else { return }
+    if track == 0, winner == nil { win(attempt) }
+    guard attempt === winner else { return }
+    if track == 0 { tookPicture(header, payload, captured) } else { tookSound(header, payload, captured) }
+  }
+
+  private func tookPicture(_ header: PacketHeader, _ payload: Span<UInt8>, _ captured: Instant) {
+    let now = cameras.world.now
+    lastPacket = now
+    if watch.look(payload, now: now), let verdict = watch.verdict {
+      return fail(RTSPSource.fault(verdict))
+    }
+    var result = pictures.receive(header, payload, captured: captured)
+    while !isOver {
+      switch result {
+      case .nothing: return
+      case .wantsKey:
+        if wishAt == nil {
+          winner?.requestKeyFrame()
+          wishAt = now + RTSPSource.wish
+        }
+        return
+      case .unusable(let reason): return fail(SourceFault(.coding, reason))
+      case .picture(let unit, let width, let height):
+        wishAt = nil
+        startBy = nil
+        let seen = SourceFormat(coding: .h264, width: width, height: height, isOurs: false, sound: sound)
+        if seen != format {
+          format = seen
+          hear(.began(seen))
+        }
+        guard !isOver else { return }
+        hear(.picture(unit))
+        result = .nothing
+      }
+    }
+  }
+
+  private func tookSound(_ header: PacketHeader, _ payload: Span<UInt8>, _ captured: Instant) {
+    // Sound before the first picture has no stream to be in.
+    guard format != nil, sound != nil, !payload.isEmpty else { return }
+    guard let decoder else {
+      return hear(.sound([UInt8](payload), samples: payload.count, captured: captured))
+    }
+    guard let frames = units?.receive(payload, timestamp: header.timestamp) else { return }
+    for frame in frames where !isOver {
+      let samples = decoder.pcma(frame)
+      if !samples.isEmpty { hear(.sound(samples, samples: samples.count, captured: captured)) }
+    }
+  }
+
+  // MARK: Time
+
+  var nextDeadline: Instant? {
+    guard !isOver else { return nil }
+    if early != nil { return cameras.world.now }
+    var first: Instant?
+    func take(_ deadline: Instant?) {
+      guard let deadline else { return }
+      first = first.map { min($0, deadline) } ?? deadline
+    }
+    take(rivalAt)
+    take(startBy)
+    take(wishAt)
+    take(lastPacket.map { $0 + RTSPSource.stall })
+    for attempt in attempts { take(attempt.nextDeadline) }
+    return first
+  }
+
+  func advance() {
+    guard !isOver else { return }
+    let now = cameras.world.now
+    if let fault = early {
+      early = nil
+      return fail(fault)
+    }
+    if let last = lastPacket, last + RTSPSource.stall <= now {
+      return fail(SourceFault(.frozen, "the camera has sent no pictures for \(RTSPSource.stall.seconds) s"))
+    }
+    if let due = startBy, due <= now { return fail(lateness()) }
+    if let due = wishAt, due <= now {
+      wishAt = now + RTSPSource.wish
+      winner?.requestKeyFrame()
+    }
+    if let due = rivalAt, due <= now {
+      rivalAt = nil
+      if winner == nil, let first = attempts.first, !tried.contains(first.transport.other) {
+        attempt(first.transport.other)
+        // A rival that cannot start leaves the other alone.
+        early = nil
+      }
+    }
+    for attempt in attempts where !isOver && (attempt.nextDeadline.map { $0 <= now } ?? false) {
+      attempt.advance()
+    }
+  }
+
+  private func lateness() -> SourceFault {
+    if let firstFailure { return firstFailure }
+    if winner != nil { return SourceFault(.frozen, "the camera sends, but no key picture among it") }
+    if attempts.contains(where: { $0.playingSince != nil }) {
+      return SourceFault(.frozen, "the camera says that it plays and sends nothing")
+    }
+    return SourceFault(.unreachable, "the camera did not begin within \(RTSPSource.start.seconds) s")
+  }
+}
