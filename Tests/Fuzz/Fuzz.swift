@@ -21,6 +21,8 @@ struct Fuzz {
     ("websocket-client", WebSocketHarness.client), ("websocket-handshake", WebSocketHarness.handshake),
     ("json", FileHarness.json), ("directory", FileHarness.directory),
     ("configuration", FileHarness.configuration), ("zone", FileHarness.zone), ("api", FileHarness.api),
+    ("rtsp-client", RTSPHarness.client), ("rtsp-values", RTSPHarness.values),
+    ("rtsp-media", RTSPHarness.media),
   ]
   // Set once before the driver runs, read by its one thread.
   nonisolated(unsafe) static var chosen: ([UInt8]) -> Void = { _ in }
