@@ -205,6 +205,10 @@ let workshop: [Target] =
     .executableTarget(
       name: "Echo", dependencies: ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC"], path: "Tests/Echo",
       swiftSettings: house),
+    .executableTarget(
+      name: "Watch",
+      dependencies: ["Wire", "Reactor", "Crypto", "RTP", "RTSP", "Directory", "Transport", "Cameras"],
+      path: "Tests/Watch", swiftSettings: house),
   ]
 
 /// The fuzz harnesses: only with libFuzzer's compiler flags does this link.

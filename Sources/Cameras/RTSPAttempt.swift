@@ -44,7 +44,8 @@ final class RTSPAttempt {
   /// A key picture of a large camera comes at once.
   private static let receiveBuffer = 1 << 20
 
-  let transport: RTSPTransport
+  /// How its media come, or are asked for.
+  var transport: RTSPTransport { client.transport }
   let address: RTSPAddress
   private let cameras: RTSPCameras
   private unowned let owner: any RTSPAttemptOwner
@@ -65,19 +66,19 @@ final class RTSPAttempt {
   var presentation: RTSPPresentation? { client.presentation }
 
   init(
-    _ address: RTSPAddress, at remote: IPAddress, transport: RTSPTransport, credentials: RTSPCredentials?,
+    _ address: RTSPAddress, at remote: IPAddress, transport: RTSPTransport, mayChange: Bool,
+    credentials: RTSPCredentials?,
     mayShowPassword: Bool, cameras: RTSPCameras, owner: any RTSPAttemptOwner
   ) {
     self.address = address
     self.remote = remote
-    self.transport = transport
     self.cameras = cameras
     self.owner = owner
     random = cameras.world.makeRandom()
     name = Array(random.hex(bytes: 8).utf8)
     client = RTSPClient(
-      address, transport: transport, credentials: credentials, mayShowPassword: mayShowPassword,
-      random: cameras.world.makeRandom())
+      address, transport: transport, mayChange: mayChange, credentials: credentials,
+      mayShowPassword: mayShowPassword, random: cameras.world.makeRandom())
   }
 
   /// Dials. `trust` where the address is `rtsps`.
@@ -151,11 +152,7 @@ final class RTSPAttempt {
     while !isOver, let event = client.next(now: now) {
       switch event {
       case .described(let presentation):
-        receptions = presentation.tracks.map { track in
-          MediaReception(
-            track: track, isOrdered: transport == .interleaved,
-            ownSSRC: UInt32(truncatingIfNeeded: random.next()), name: name)
-        }
+        receptions = presentation.tracks.map { reception($0, isOrdered: true) }
         ports = Array(repeating: nil, count: presentation.tracks.count)
       case .portsWanted(let track): offerPorts(track, now)
       case .ready(let track, let carriage): ready(track, carriage)
@@ -175,6 +172,11 @@ final class RTSPAttempt {
       }
     }
     if !isOver { write() }
+  }
+
+  private func reception(_ track: RTSPTrack, isOrdered: Bool) -> MediaReception {
+    MediaReception(
+      track: track, isOrdered: isOrdered, ownSSRC: UInt32(truncatingIfNeeded: random.next()), name: name)
   }
 
   // MARK: Media
@@ -240,6 +242,7 @@ final class RTSPAttempt {
       cameras.release(socket: pair.control)
       ports[track] = nil
     case .datagrams(let media, let control, let source):
+      if let presentation { receptions[track] = reception(presentation.tracks[track], isOrdered: false) }
       if let source, source != remote { ports[track]?.addresses.append(source) }
       if let media { ports[track]?.punches.append((pair.media, Endpoint(remote, port: media))) }
       if let control {

@@ -20,6 +20,8 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   static let start = Interval.seconds(15)
   /// Without a packet of the pictures.
   static let stall = Interval.seconds(5)
+  /// What a camera needs to get over a session that ended.
+  static let recovery = Interval.milliseconds(400)
   /// Between two wishes for a key picture while none comes.
   private static let wish = Interval.seconds(1)
 
@@ -38,6 +40,9 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private var winner: RTSPAttempt?
   private var tried: [RTSPTransport] = []
   private var rivalAt: Instant?
+  /// A way that is tried once more, and how often that may be.
+  private var again: (at: Instant, transport: RTSPTransport)?
+  private var patienceLeft = 3
   private var startBy: Instant?
   /// A reason that was found before anyone could be told.
   private var early: SourceFault?
@@ -94,12 +99,13 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
     }
   }
 
-  private func attempt(_ transport: RTSPTransport) {
+  /// `mayChange`: the camera may say on the same connection that it wants the other way.
+  private func attempt(_ transport: RTSPTransport, mayChange: Bool = true) {
     guard let address, let remote else { return }
     tried.append(transport)
     let configured = RTSPAddress(url)
     let attempt = RTSPAttempt(
-      address, at: remote, transport: transport, credentials: credentials,
+      address, at: remote, transport: transport, mayChange: mayChange, credentials: credentials,
       mayShowPassword: address.host == configured?.host, cameras: cameras, owner: self)
     do throws(NetworkFailure) {
       try attempt.dial(pinned: cameras.known(of: camera).fingerprint)
@@ -143,6 +149,7 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
     guard !isOver else { return }
     switch news {
     case .playing:
+      if !tried.contains(attempt.transport) { tried.append(attempt.transport) }
       guard winner == nil, attempts.count == 1 else { return }
       let isRemembered = cameras.known(of: camera).transport == attempt.transport
       rivalAt =
@@ -155,8 +162,13 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
         return fail(
           firstFailure ?? SourceFault(.refused, "the camera offers neither of the ways its media could come"))
       }
-      self.attempt(other)
+      self.attempt(other, mayChange: false)
       failEarly()
+    case .ended(.busy) where winner == nil && attempts.count == 1 && tried.count > 1 && patienceLeft > 0:
+      // It has not yet got over the session that it was just told goodbye in.
+      drop(attempt)
+      patienceLeft -= 1
+      again = (cameras.world.now + RTSPSource.recovery, attempt.transport)
     case .ended(.moved(let target)) where winner == nil: moved(target, attempt)
     case .ended(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
     case .broken(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
@@ -290,6 +302,7 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       first = first.map { min($0, deadline) } ?? deadline
     }
     take(rivalAt)
+    take(again?.at)
     take(startBy)
     take(wishAt)
     take(lastPacket.map { $0 + RTSPSource.stall })
@@ -312,10 +325,15 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       wishAt = now + RTSPSource.wish
       winner?.requestKeyFrame()
     }
+    if let (due, transport) = again, due <= now {
+      again = nil
+      attempt(transport, mayChange: false)
+      failEarly()
+    }
     if let due = rivalAt, due <= now {
       rivalAt = nil
       if winner == nil, let first = attempts.first, !tried.contains(first.transport.other) {
-        attempt(first.transport.other)
+        attempt(first.transport.other, mayChange: false)
         // A rival that cannot start leaves the other alone.
         early = nil
       }

@@ -43,7 +43,9 @@ package struct RTSPClient: Sendable {
   }
 
   package let address: RTSPAddress
-  package let transport: RTSPTransport
+  /// How media are asked for; the other way than at first, once the camera has said that it does not know that one.
+  package private(set) var transport: RTSPTransport
+  private var mayChange: Bool
   private var phase = Phase.idle
   private var authentication: RTSPAuthentication
   private var framer = RTSPFramer()
@@ -64,14 +66,14 @@ package struct RTSPClient: Sendable {
   private var ranged = true
 
   /// A client that has not begun. `mayShowPassword`: Basic may be answered; false when another host than the
-  /// configured one is asked.
+  /// configured one is asked. `mayChange`: a camera that does not know this transport is asked for the other.
   package init(
-    _ address: RTSPAddress, transport: RTSPTransport, credentials: RTSPCredentials?,
-    mayShowPassword: Bool = true,
-    random: Random
+    _ address: RTSPAddress, transport: RTSPTransport, mayChange: Bool = true,
+    credentials: RTSPCredentials?, mayShowPassword: Bool = true, random: Random
   ) {
     self.address = address
     self.transport = transport
+    self.mayChange = mayChange
     authentication = RTSPAuthentication(credentials, mayShow: mayShowPassword, random: random)
   }
 
@@ -336,6 +338,11 @@ package struct RTSPClient: Sendable {
     guard (200..<300).contains(status) else {
       // A door without sound is better than none.
       if track > 0 { return prepare(track + 1, now) }
+      if status == 461, mayChange {
+        mayChange = false
+        transport = transport.other
+        return prepare(0, now)
+      }
       return leave(RTSPClient.refusal(status, reason), now)
     }
     let asked = (media: UInt8(2 * track), control: UInt8(2 * track + 1))

@@ -108,6 +108,16 @@ import Wire
     #expect(wiring.watcher.faults.isEmpty)
   }
 
+  @Test func aCameraThatIsSlowToForgetASessionIsGivenTime() {
+    var habits = CameraHabits()
+    habits.media = .akuvox
+    habits.rest = .milliseconds(700)
+    let wiring = opened(habits)
+    #expect(wiring.camera.requests.count { $0.hasPrefix("DESCRIBE") } == 4)
+    #expect(wiring.watcher.faults.isEmpty)
+    #expect(wiring.watcher.pictures.count > 20)
+  }
+
   @Test func aWayThatBringsNothingIsOvertakenByTheOther() {
     var habits = CameraHabits()
     habits.muteOnConnection = true

@@ -30,6 +30,8 @@ struct CameraHabits {
   var sps: [UInt8] = SimulatedCamera.sps
   var setsMarkers = true
   var timeout = 60
+  /// Refuses everybody for so long after a session.
+  var rest = Interval.zero
 }
 
 /// A camera: RTSP on port 554, 25 pictures a second to everybody who plays.
@@ -76,6 +78,7 @@ final class SimulatedCamera: SimulatedPeer {
   /// Packets that came at a port of media: what opens the way.
   private(set) var punches = 0
   var isFrozen = false
+  private var restsUntil = Instant(nanoseconds: 0)
   var sessionCount: Int { open.count { $0.isPlaying } }
 
   init(_ world: SimulatedWorld, _ habits: CameraHabits, sessions: SimulatedSessions? = nil) {
@@ -178,6 +181,7 @@ final class SimulatedCamera: SimulatedPeer {
       if habits.endlessHead {
         return say("RTSP/1.0 200 OK\r\n" + String(repeating: "X-Field: and so on\r\n", count: 4000), session)
       }
+      guard world.now >= restsUntil else { return reply("503 Service Unavailable") }
       if let target = habits.movedTo { return reply("302 Moved", "Location: \(target)\r\n") }
       guard open.count(where: { $0.isPlaying }) < habits.sessionLimit else {
         return reply("453 Not Enough Bandwidth")
@@ -195,6 +199,7 @@ final class SimulatedCamera: SimulatedPeer {
       reply("200 OK", "Session: \(session.name ?? "")\r\n")
     case "TEARDOWN":
       forget(session)
+      restsUntil = world.now + habits.rest
       reply("200 OK")
     case "OPTIONS": reply("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n")
     default: reply("200 OK")

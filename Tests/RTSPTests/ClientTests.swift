@@ -141,6 +141,13 @@ import Wire
     var dialogue = Dialogue()
     dialogue.hear(Dialogue.described(1))
     dialogue.hear("RTSP/1.0 461 Unsupported Transport\nCSeq: 2\n\n")
+    // On the same connection, for there is no session yet that could be confused.
+    #expect(dialogue.events.last == .portsWanted(track: 0))
+    #expect(dialogue.client.transport == .datagrams)
+    _ = dialogue.said()
+    dialogue.client.offer(port: 40_000, for: 0, now: dialogue.now)
+    #expect(dialogue.said().hasPrefix("SETUP "))
+    dialogue.hear("RTSP/1.0 461 Unsupported Transport\nCSeq: 3\n\n")
     #expect(dialogue.ending == .otherTransport)
   }
 

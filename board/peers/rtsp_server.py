@@ -1,0 +1,93 @@
+"""A real RTSP server as a camera: Debian's gst-rtsp-server with a test picture by x264.
+
+Run as a program with one JSON object as its argument; it prints `ready` and serves until it is killed.
+  address, port   where to listen
+  protocols       any of "tcp", "udp"
+  user, password, auth   "digest" or "basic"; without a user anyone may look
+  encoder         options of x264enc; default: zero latency, a key picture each second
+  profile         baseline, main or high
+  size            [width, height]
+  sound           "pcma", "pcmu", "aac" or null
+  codec           "h264", "h265" or "jpeg"
+  certificate, key   PEM files: then it speaks rtsps
+"""
+
+import json
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+SOUNDS = {
+    "pcma": "rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8",
+    "pcmu": "rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",
+    "aac": "rate=16000,channels=1 ! voaacenc ! aacparse ! rtpmp4gpay name=pay1 pt=97",
+}
+
+
+def pipeline(wish):
+    width, height = wish.get("size", [320, 240])
+    picture = (
+        f"videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},framerate=25/1 ! "
+    )
+    codec = wish.get("codec", "h264")
+    if codec == "h264":
+        options = wish.get("encoder", "tune=zerolatency key-int-max=25 bframes=0")
+        picture += (
+            f"x264enc {options} speed-preset=ultrafast bitrate=500 ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
+            f"h264parse ! rtph264pay name=pay0 pt=96 config-interval={wish.get('interval', -1)} ")
+    elif codec == "jpeg":
+        picture += "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26 "
+    else:
+        picture += "x265enc tune=zerolatency speed-preset=ultrafast ! h265parse ! rtph265pay name=pay0 pt=96 "
+    sound = wish.get("sound")
+    if sound:
+        picture += f"audiotestsrc is-live=true ! audioconvert ! audioresample ! audio/x-raw,{SOUNDS[sound]} "
+    return f"( {picture})"
+
+
+def main():
+    wish = json.loads(sys.argv[1])
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address(wish["address"])
+    server.set_service(str(wish["port"]))
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(pipeline(wish))
+    factory.set_shared(True)
+    flags = GstRtsp.RTSPLowerTrans(0)
+    for protocol in wish.get("protocols", ["tcp", "udp"]):
+        flags |= {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}[protocol]
+    factory.set_protocols(flags)
+    if wish.get("user") or wish.get("certificate"):
+        auth = GstRtspServer.RTSPAuth()
+        if wish.get("certificate"):
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(wish["certificate"], wish["key"]))
+        permissions = GstRtspServer.RTSPPermissions()
+        for name in ("media.factory.access", "media.factory.construct"):
+            permissions.add_permission_for_role("user", name, True)
+        factory.set_permissions(permissions)
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "user")
+        if wish.get("user"):
+            if wish.get("auth", "digest") == "digest":
+                auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+                auth.add_digest(wish["user"], wish["password"], token)
+            else:
+                auth.add_basic(GstRtspServer.RTSPAuth.make_basic(wish["user"], wish["password"]), token)
+        else:
+            auth.set_default_token(token)
+        server.set_auth(auth)
+    server.get_mount_points().add_factory("/live", factory)
+    if server.attach(None) == 0:
+        sys.exit("the server could not listen")
+    print("ready", flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
