@@ -36,7 +36,7 @@ def pipeline(wish):
     )
     codec = wish.get("codec", "h264")
     if codec == "h264":
-        options = wish.get("encoder", "tune=zerolatency key-int-max=25 bframes=0")
+        options = wish.get("encoder", "tune=zerolatency sliced-threads=false key-int-max=25 bframes=0")
         picture += (
             f"x264enc {options} speed-preset=ultrafast bitrate=500 ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
             f"h264parse ! rtph264pay name=pay0 pt=96 config-interval={wish.get('interval', -1)} ")
