@@ -57,6 +57,7 @@ final class RTSPAttempt {
   private var ports: [Ports?] = []
   private var reportAt: Instant?
   private var wishAt: Instant?
+  private var hasRedialled = false
   private(set) var fingerprint: [UInt8]?
   private(set) var isOver = false
   /// The camera has said that it plays, at this time.
@@ -106,14 +107,20 @@ final class RTSPAttempt {
   func closed(_ ending: StreamEnding) {
     connection = nil
     guard !isOver else { return }
-    switch ending {
-    case .finished where client.presentation != nil:
+    // A camera that resets the connection when it is told goodbye has heard it.
+    if client.isLeaving || client.presentation != nil && ending == .finished {
       client.receivedEnd()
-      settle()
-    default:
-      close()
-      owner.heard(.broken(ending), by: self)
+      return settle()
     }
+    if let restarted = client.restarted(), !hasRedialled {
+      hasRedialled = true
+      client = restarted
+      do throws(NetworkFailure) {
+        return try dial(pinned: fingerprint)
+      } catch {}
+    }
+    close()
+    owner.heard(.broken(ending), by: self)
   }
 
   /// Tells the camera goodbye and closes everything; nothing is heard of it afterwards.

@@ -83,20 +83,26 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private func find(_ address: RTSPAddress) {
     self.address = address
     tried = []
-    if let literal = IPAddress(address.host) {
-      remote = literal
-      attempt(cameras.known(of: camera).transport ?? .interleaved)
-      return
-    }
+    if let literal = IPAddress(address.host) { return found(literal) }
     cameras.world.resolve(.addresses(host: address.host)) { [weak self] names in
       guard let self, !self.isOver, self.address == address else { return }
-      for case .address(let found) in names {
-        self.remote = found
-        self.attempt(self.cameras.known(of: self.camera).transport ?? .interleaved)
-        return
+      for case .address(let address) in names {
+        self.found(address)
+        return self.failEarly()
       }
       self.fail(SourceFault(.unreachable, "the name \(address.host) has no address"))
     }
+  }
+
+  private func found(_ address: IPAddress) {
+    let isOurs = address.isLoopback || address.isUnspecified || address.isMulticast || address.isBroadcast
+    // Only whoever set the gateway up may send it to itself.
+    guard redirects == 0 || !isOurs || IPAddress(RTSPAddress(url)?.host ?? "") == address else {
+      early = SourceFault(.refused, "the camera sends us on to \(address), which is no camera's")
+      return
+    }
+    remote = address
+    attempt(cameras.known(of: camera).transport ?? .interleaved)
   }
 
   /// `mayChange`: the camera may say on the same connection that it wants the other way.

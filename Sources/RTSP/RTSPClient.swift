@@ -81,6 +81,7 @@ package struct RTSPClient: Sendable {
   package var input: [UInt8] { framer.bytes }
   package var isPlaying: Bool { phase == .playing }
   package var isOver: Bool { phase == .over }
+  package var isLeaving: Bool { if case .leaving = phase { true } else { false } }
   /// What the camera allows between two signs of life.
   package var sessionTimeout: Interval { timeout }
 
@@ -123,6 +124,20 @@ package struct RTSPClient: Sendable {
     phase = .leaving(ending)
     send("TEARDOWN", presentation?.control ?? address.text, [], now)
     request?.deadline = now + RTSPLimits.farewell
+  }
+
+  /// A client for another connection, when the camera challenged us and then closed this one, as some do: it begins
+  /// with the proof. Nil in every other case.
+  package func restarted() -> RTSPClient? {
+    guard phase == .describing, presentation == nil, let request, request.isProved, request.challenges == 1,
+      framer.isIdle
+    else { return nil }
+    var fresh = self
+    fresh.phase = .idle
+    fresh.request = nil
+    fresh.output = []
+    fresh.framer = RTSPFramer()
+    return fresh
   }
 
   /// The connection is gone.

@@ -58,6 +58,9 @@ struct RTSPFramer {
   /// Nothing that could be read has come yet: then there is no junk to be patient with.
   private var isFresh = true
 
+  /// Whether everything that came was read.
+  var isIdle: Bool { place == bytes.count && head == nil }
+
   mutating func append(_ more: Span<UInt8>) {
     if place > 0 {
       bytes.removeFirst(place)

@@ -118,6 +118,48 @@ import Wire
     #expect(wiring.watcher.pictures.count > 20)
   }
 
+  @Test func anAkuvoxThatHangsUpAtAFarewellIsAskedAgainAllTheSame() {
+    var habits = CameraHabits()
+    habits.media = .akuvox
+    habits.resetsOnFarewell = true
+    #expect(opened(habits).watcher.pictures.count > 20)
+  }
+
+  @Test func aCameraThatHangsUpAfterAskingWhoWeAreIsCalledAgain() {
+    var habits = CameraHabits()
+    habits.credentials = ("admin", "hunter2")
+    habits.closesAfterChallenge = true
+    let wiring = opened(habits, user: "admin", password: "hunter2")
+    #expect(wiring.watcher.pictures.count > 20)
+    let wrong = opened(habits, user: "admin", password: "hunter3")
+    #expect(wrong.watcher.faults.map(\.kind) == [.credentials])
+    #expect(wrong.camera.requests.count == 2)
+  }
+
+  @Test func aCameraThatChangesItsSizeBeginsAnew() {
+    let wiring = opened()
+    wiring.inCamera {
+      $0.habits.sps = [
+        0x67, 0x42, 0xC0, 0x0D, 0xD9, 0x01, 0x50, 0x87, 0x88, 0x88, 0xC0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04,
+        0x00,
+        0x00, 0x03, 0x00, 0xC8, 0x3C, 0x50, 0xA9, 0x20,
+      ]
+    }
+    wiring.run(.seconds(2))
+    #expect(wiring.watcher.formats.map { [$0.width, $0.height] } == [[320, 240], [322, 242]])
+  }
+
+  @Test(arguments: ["rtsp://127.0.0.1:5060/", "rtsp://[::1]/x", "rtsp://0.0.0.0/", "rtsp://self.lan/"])
+  func aCameraCannotSendTheGatewayToItself(target: String) {
+    var habits = CameraHabits()
+    habits.movedTo = target
+    let wiring = Wiring(habits)
+    wiring.network.names[.addresses(host: "self.lan")] = [.address(.loopbackV4)]
+    wiring.inGateway { $0.open() }
+    wiring.run(.seconds(3))
+    #expect(wiring.watcher.faults.map(\.kind) == [.refused])
+  }
+
   @Test func aWayThatBringsNothingIsOvertakenByTheOther() {
     var habits = CameraHabits()
     habits.muteOnConnection = true

@@ -30,6 +30,10 @@ struct CameraHabits {
   var sps: [UInt8] = SimulatedCamera.sps
   var setsMarkers = true
   var timeout = 60
+  /// Closes the connection after each challenge.
+  var closesAfterChallenge = false
+  /// Resets the connection when it is told goodbye.
+  var resetsOnFarewell = false
   /// Refuses everybody for so long after a session.
   var rest = Interval.zero
 }
@@ -173,7 +177,9 @@ final class SimulatedCamera: SimulatedPeer {
     if let (user, password) = habits.credentials {
       let wanted = "response=\"\(proof(words[0], words[1], user, password))\""
       guard let given = field("Authorization"), given.contains(wanted) else {
-        return reply("401 Unauthorized", "WWW-Authenticate: Digest realm=\"camera\", nonce=\"n\(made)\"\r\n")
+        reply("401 Unauthorized", "WWW-Authenticate: Digest realm=\"camera\", nonce=\"\(nonce)\"\r\n")
+        if habits.closesAfterChallenge { hangUp(session) }
+        return
       }
     }
     switch words[0] {
@@ -200,15 +206,28 @@ final class SimulatedCamera: SimulatedPeer {
     case "TEARDOWN":
       forget(session)
       restsUntil = world.now + habits.rest
+      if habits.resetsOnFarewell {
+        // What is queued and never sent makes a reset of the end.
+        say("RTSP/1.0", session)
+        return hangUp(session, flushing: false)
+      }
       reply("200 OK")
     case "OPTIONS": reply("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n")
     default: reply("200 OK")
     }
   }
 
+  private var nonce: String { habits.closesAfterChallenge ? "n" : "n\(made)" }
+
+  private func hangUp(_ session: Session, flushing: Bool = true) {
+    forget(session)
+    open.removeAll { $0 === session }
+    world.close(session.stream, flushing: flushing)
+  }
+
   private func proof(_ method: String, _ uri: String, _ user: String, _ password: String) -> String {
     func md5(_ text: String) -> String { ASCII.hex(Digest.md5(Array(text.utf8))) }
-    return md5("\(md5("\(user):camera:\(password)")):n\(made):\(md5("\(method):\(uri)"))")
+    return md5("\(md5("\(user):camera:\(password)")):\(nonce):\(md5("\(method):\(uri)"))")
   }
 
   private func setUp(
