@@ -33,6 +33,8 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private var isOver = false
   private var address: RTSPAddress?
   private var remote: IPAddress?
+  /// Further addresses of its name, not yet tried.
+  private var others: [IPAddress] = []
   private var redirects = 0
   /// Those that are under way; two while they race.
   private var attempts: [RTSPAttempt] = []
@@ -83,11 +85,15 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private func find(_ address: RTSPAddress) {
     self.address = address
     tried = []
+    others = []
     if let literal = IPAddress(address.host) { return found(literal) }
     cameras.world.resolve(.addresses(host: address.host)) { [weak self] names in
       guard let self, !self.isOver, self.address == address else { return }
-      for case .address(let address) in names {
-        self.found(address)
+      var found: [IPAddress] = []
+      for case .address(let address) in names { found.append(address) }
+      if let first = found.first {
+        self.others = Array(found.dropFirst())
+        self.found(first)
         return self.failEarly()
       }
       self.fail(SourceFault(.unreachable, "the name \(address.host) has no address"))
@@ -177,6 +183,12 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       again = (cameras.world.now + RTSPSource.recovery, attempt.transport)
     case .ended(.moved(let target)) where winner == nil: moved(target, attempt)
     case .ended(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
+    case .broken where winner == nil && attempts.count == 1 && attempt.presentation == nil && !others.isEmpty:
+      // Nothing answers at this address, or no camera does: the name has more.
+      drop(attempt)
+      tried = []
+      found(others.removeFirst())
+      failEarly()
     case .broken(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
     case .unreachable(let failure):
       failed(attempt, SourceFault(.unreachable, "no datagrams can be received: \(failure)"))

@@ -21,6 +21,8 @@ struct CameraHabits {
   var sendsH265 = false
   var sendsBidirectional = false
   var soundLine = "m=audio 0 RTP/AVP 8\r\na=control:sound\r\n"
+  /// What a packet of sound holds.
+  var sound: [UInt8] = [1, 2, 3, 4]
   /// Sends on to this address.
   var movedTo: String?
   var sessionLimit = 16
@@ -299,7 +301,7 @@ final class SimulatedCamera: SimulatedPeer {
         }
       }
       if let channel = session.soundChannel, !habits.muteOnConnection {
-        let packet = header(8, session.soundNumber, UInt32(session.soundNumber) * 320, false) + [1, 2, 3, 4]
+        let packet = header(8, session.soundNumber, UInt32(session.soundNumber) * 320, false) + habits.sound
         session.soundNumber &+= 1
         send([36, channel, 0, UInt8(packet.count)] + packet, session)
       }

@@ -122,3 +122,14 @@ final class Wiring {
 
   func run(_ interval: Interval) { network.run(for: interval) }
 }
+
+/// A camera with these habits that was opened, after a while.
+func opened(
+  _ habits: CameraHabits = CameraHabits(), seed: UInt64 = 1, user: String? = nil, password: String = "",
+  again: Bool = false, for interval: Interval = .seconds(3)
+) -> Wiring {
+  let wiring = Wiring(habits, seed: seed)
+  wiring.inGateway { $0.open(user: user, password: password, again: again) }
+  wiring.run(interval)
+  return wiring
+}
