@@ -87,6 +87,17 @@ enum RTSPHarness {
     }
   }
 
+  private static func check(_ picture: AccessUnit) {
+    precondition(!picture.units.isEmpty, "a picture of nothing")
+    var end = 0
+    for unit in picture.units {
+      precondition(unit.lowerBound == end && !unit.isEmpty, "units overlap, or leave a gap")
+      end = unit.upperBound
+      _ = H264Parameters(sps: Array(picture.bytes[unit]), pps: [])
+    }
+    precondition(end == picture.bytes.count, "bytes that belong to no unit")
+  }
+
   /// A script of packets to one stream.
   static func media(_ bytes: [UInt8]) {
     var script = Script(bytes)
@@ -95,6 +106,7 @@ enum RTSPHarness {
     var reception = MediaReception(track: track, isOrdered: script.byte() & 1 == 1, ownSSRC: 1, name: [65])
     var watch = CodingWatch(hasParameters: false)
     var units = AudioUnits(AACFormat(configuration: [], clockRate: 16_000, channels: 1))
+    var pictures = H264Depacketizer()
     var time = now
     var sequence: UInt16 = 0
     var delivered = 0
@@ -106,6 +118,7 @@ enum RTSPHarness {
       }
       let payload = packet.span.extracting(header.payload)
       _ = watch.look(payload, now: time)
+      if let picture = pictures.receive(header: header, payload: payload, now: time) { check(picture) }
       for frame in units.receive(payload, timestamp: header.timestamp) {
         precondition(!frame.isEmpty && frame.count <= 8192, "a frame of no size")
       }
