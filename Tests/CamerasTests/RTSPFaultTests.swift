@@ -1,5 +1,6 @@
 import Cameras
 import Directory
+import RTP
 import RTSP
 import Simulation
 import Testing
@@ -112,5 +113,104 @@ import Wire
     }
     wiring.run(.seconds(1))
     #expect(wiring.watcher.faults.map(\.kind) == [.malformed])
+  }
+
+  @Test func aCameraCannotTakeTheTLSAway() {
+    var habits = CameraHabits()
+    habits.movedTo = "rtsp://192.0.2.11/live"
+    let sessions = SimulatedSessions(identity: SimulatedSessions.Identity(names: ["camera"], number: 1))
+    let wiring = Wiring(habits, sessions: sessions)
+    let other = wiring.network.addHost("other", [IPAddress(v4: 0xC000_020B)])
+    let (_, camera) = other.start { SimulatedCamera($0, CameraHabits()) }
+    wiring.inGateway { $0.open("rtsps://192.0.2.10/live") }
+    wiring.run(.seconds(3))
+    #expect(wiring.watcher.faults.map(\.kind) == [.refused])
+    #expect(camera.requests.isEmpty)
+  }
+
+  @Test func thePasswordIsShownToNobodyElse() {
+    var asking = CameraHabits()
+    asking.asksForBasic = true
+    let own = opened(asking, user: "admin", password: "hunter2")
+    #expect(own.watcher.pictures.count > 20)
+    #expect(own.camera.proofs.allSatisfy { $0 == "Basic YWRtaW46aHVudGVyMg==" })
+
+    var habits = CameraHabits()
+    habits.movedTo = "rtsp://192.0.2.11/live"
+    let wiring = Wiring(habits)
+    let other = wiring.network.addHost("other", [IPAddress(v4: 0xC000_020B)])
+    let (_, camera) = other.start { SimulatedCamera($0, asking) }
+    wiring.inGateway { $0.open(user: "admin", password: "hunter2") }
+    wiring.run(.seconds(3))
+    #expect(wiring.watcher.faults.map(\.kind) == [.credentials])
+    #expect(camera.requests.count == 1)
+    #expect(camera.proofs.isEmpty)
+  }
+
+  /// Sends packets of a picture to every port that the camera's media go to.
+  private final class Intruder: SimulatedPeer {
+    let world: SimulatedWorld
+    private let socket: SocketID
+
+    init(_ world: SimulatedWorld) {
+      self.world = world
+      socket = try! world.openDatagram(Endpoint(.anyV4, port: 0), DatagramOptions())
+    }
+
+    func intrude(_ ports: [UInt16], ssrc: UInt8, bye isOver: Bool = true) {
+      for port in ports {
+        for number: UInt8 in 0..<40 {
+          let packet: [UInt8] = [
+            0x80, 0xE0, 1, number, 0, 0, number, 0, ssrc, ssrc, ssrc, 96, 0x65, 0xBA, 0xAD,
+          ]
+          world.send(packet.span, on: socket, to: Endpoint(IPAddress(v4: 0xC000_0201), port: port), from: nil)
+          guard isOver else { continue }
+          let bye: [UInt8] = [0x80, 201, 0, 1, 9, 9, 9, 96, 0x81, 203, 0, 1, 9, 9, 9, 96]
+          world.send(
+            bye.span, on: socket, to: Endpoint(IPAddress(v4: 0xC000_0201), port: port + 1), from: nil)
+        }
+      }
+    }
+  }
+
+  private func intruded(_ wiring: Wiring) -> Bool {
+    wiring.watcher.news.contains { news in
+      if case .picture(let unit) = news.1 { Array(unit.bytes.suffix(2)) == [0xBA, 0xAD] } else { false }
+    }
+  }
+
+  @Test func nobodyElseCanShowPictures() {
+    var habits = CameraHabits()
+    habits.media = .datagramsOnly
+    let wiring = Wiring(habits)
+    let other = wiring.network.addHost("intruder", [IPAddress(v4: 0xC000_0263)])
+    let (world, intruder) = other.start { Intruder($0) }
+    // Before the camera has sent anything, and while it sends; with its own source's name and with another.
+    wiring.inCamera { $0.isFrozen = true }
+    wiring.inGateway { $0.open() }
+    wiring.run(.milliseconds(300))
+    for ssrc: UInt8 in [9, 7] { world.after(.zero) { intruder.intrude(wiring.camera.targets, ssrc: ssrc) } }
+    wiring.run(.milliseconds(300))
+    #expect(wiring.camera.targets.count == 1)
+    #expect(wiring.watcher.news.isEmpty)
+    wiring.inCamera { $0.isFrozen = false }
+    wiring.run(.seconds(2))
+    for ssrc: UInt8 in [9, 7] { world.after(.zero) { intruder.intrude(wiring.camera.targets, ssrc: ssrc) } }
+    wiring.run(.seconds(2))
+    #expect(wiring.watcher.faults.isEmpty)
+    #expect(!intruded(wiring))
+    #expect(wiring.watcher.pictures.count > 80)
+  }
+
+  @Test func anotherPortOfTheCameraIsNotItsStream() {
+    var habits = CameraHabits()
+    habits.media = .datagramsOnly
+    let wiring = opened(habits)
+    let (world, intruder) = wiring.cameraHost.start { Intruder($0) }
+    world.after(.zero) { intruder.intrude(wiring.camera.targets, ssrc: 7, bye: false) }
+    wiring.run(.seconds(2))
+    #expect(!intruded(wiring))
+    #expect(wiring.watcher.faults.isEmpty)
+    #expect(wiring.watcher.pictures.count > 80)
   }
 }

@@ -32,6 +32,8 @@ struct CameraHabits {
   var sps: [UInt8] = SimulatedCamera.sps
   var setsMarkers = true
   var timeout = 60
+  /// Wants the password as it is.
+  var asksForBasic = false
   /// Closes the connection after each challenge.
   var closesAfterChallenge = false
   /// Resets the connection when it is told goodbye.
@@ -79,6 +81,10 @@ final class SimulatedCamera: SimulatedPeer {
   private var made = 0
   /// Every request line with the session it came for.
   private(set) var requests: [String] = []
+  /// Every `Authorization` that was given.
+  private(set) var proofs: [String] = []
+  /// The ports of ours that its media go to.
+  var targets: [UInt16] { open.compactMap(\.ports) }
   /// RTCP compounds that came, whichever way.
   private(set) var reports: [[UInt8]] = []
   /// Packets that came at a port of media: what opens the way.
@@ -175,6 +181,10 @@ final class SimulatedCamera: SimulatedPeer {
     let number = "CSeq: \(field("CSeq") ?? "0")\r\n"
     func reply(_ status: String, _ fields: String = "", _ body: String = "") {
       say("RTSP/1.0 \(status)\r\n\(number)\(fields)\r\n\(body)", session)
+    }
+    if let proof = field("Authorization") { proofs.append(proof) }
+    if habits.asksForBasic, field("Authorization") == nil {
+      return reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"camera\"\r\n")
     }
     if let (user, password) = habits.credentials {
       let wanted = "response=\"\(proof(words[0], words[1], user, password))\""
