@@ -89,8 +89,8 @@ extension House {
     switch event {
     case .key(let leg, let digit, _): calls.keyReceived(digit, on: MediaLegID(leg.handle), &turn)
     case .failed(let leg): calls.mediaFailed(MediaLegID(leg.handle), &turn)
-    case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
-      // Calls looks at the counts of its legs itself; nobody else asks.
+    case .firstPacket, .silent, .resumed, .promptEnded, .keysSent, .keyFrameWanted, .rateWanted:
+      // Calls looks at the counts of its legs itself; nobody else asks, and no feed is open.
       break
     }
   }

@@ -1,7 +1,7 @@
 internal import Calls
 internal import ICE
-package import MediaPlane
-package import SDP
+internal import MediaPlane
+internal import SDP
 internal import WebRTC
 internal import Wire
 
@@ -64,24 +64,11 @@ final class PlaneMedia: Media {
     return RemoteStream(
       rtp: rtp, rtcp: stream.peer.rtcp, rtcpMux: stream.peer.muxesRTCP,
       signalledFrom: stream.signalledFrom ?? rtp.address,
-      formats: stream.peer.formats.filter(\.isMedia).map { format($0, ptime: stream.peer.ptime) },
-      received: stream.receiving.filter(\.isMedia).map { format($0, ptime: stream.peer.ptime) },
+      formats: stream.peer.formats.filter(\.isMedia).map { StreamFormat($0, ptime: stream.peer.ptime) },
+      received: stream.receiving.filter(\.isMedia).map { StreamFormat($0, ptime: stream.peer.ptime) },
       telephoneEvent: stream.peer.telephoneEvent,
       receivedTelephoneEvent: stream.receiving.first { $0.audioCodec == .telephoneEvent }?.payloadType,
       direction: MediaDirection(facing: stream.peer.direction))
-  }
-
-  private func format(_ format: Format, ptime: Int?) -> StreamFormat {
-    let codec: Codec
-    switch format.audioCodec {
-    case .pcma: codec = .pcma
-    case .pcmu: codec = .pcmu
-    case .g722: codec = .g722
-    default: codec = .other(name: format.encoding, fmtp: format.parameters ?? "")
-    }
-    return StreamFormat(
-      payloadType: format.payloadType, codec: codec, clockRate: UInt32(format.clockRate),
-      ptime: ptime ?? 20)
   }
 
   func affords(_ first: LegStream?, _ second: LegStream?) -> Bool {
@@ -114,18 +101,5 @@ final class PlaneMedia: Media {
       foreign: Int(clamping: statistics.foreign),
       roundTrip: audio.roundTrip.map { Int($0.milliseconds) },
       opinion: audio.opinion.map { Int($0 * 100 + 0.5) })
-  }
-}
-
-extension MediaDirection {
-  /// What a peer does with a stream that we may let flow in the direction `own`: where we only send, it only listens.
-  package init(facing own: SDP.Direction) {
-    self =
-      switch own {
-      case .sendrecv: .sendReceive
-      case .sendonly: .receiveOnly
-      case .recvonly: .sendOnly
-      case .inactive: .inactive
-      }
   }
 }

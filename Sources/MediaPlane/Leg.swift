@@ -188,6 +188,10 @@ package enum MediaEvent: Hashable, Sendable {
   case keysSent(LegID)
   /// The connection of a leg is gone for good: its path died, its handshake failed, or the peer closed it.
   case failed(LegID)
+  /// Whoever makes a feed's pictures shall make a key picture; paced, however many ask.
+  case keyFrameWanted(FeedID)
+  /// What the feed's viewers can take, in bits a second.
+  case rateWanted(FeedID, bitsPerSecond: Int)
 }
 
 /// Figures of one stream since the leg was opened.

@@ -51,6 +51,8 @@ package final class MediaPlane {
 
   /// Legs over peer connections: see Peers.swift.
   var peers: Peers
+  /// Cameras' pictures and who looks at them: see Feeds.swift.
+  var feeds = Slab<Feed>(limit: 256)
 
   /// A plane that takes its ports from `ports`: even ones for RTP, the next for RTCP.
   package init(
@@ -74,6 +76,8 @@ package final class MediaPlane {
       stream.carrier = nil
       stream.links.removeAll()
       stream.heardFrom = nil
+      stream.viewer = nil
+      stream.filled = nil
     }
   }
 
@@ -139,6 +143,8 @@ package final class MediaPlane {
   package func close(_ id: LegID) -> LegStatistics? {
     guard let result = statistics(id) else { return nil }
     unbridge(id)
+    hide(on: id)
+    stopFilling(from: id)
     guard let leg = legs.remove(id.handle) else { return nil }
     for stream in [leg.audio, leg.video] {
       guard let stream else { continue }
@@ -151,11 +157,15 @@ package final class MediaPlane {
         sockets.remove(pair.rtcp.handle.raw)
         ports.close(pair, in: world)
       }
-      streams[stream.index] = nil
-      freeStreams.append(stream.index)
+      forget(stream)
     }
     if case .peer(let peer) = leg.audio.carrier { close(peer) }
     return result
+  }
+
+  func forget(_ stream: Stream) {
+    streams[stream.index] = nil
+    freeStreams.append(stream.index)
   }
 
   /// A leg's figures so far; nil for a leg that is gone.
@@ -199,6 +209,7 @@ package final class MediaPlane {
     } else {
       stream.clearRemote()
     }
+    if let viewer = stream.viewer { renew(viewer) }
     refindRoutes(around: stream)
   }
 
@@ -246,7 +257,9 @@ package final class MediaPlane {
     }
   }
 
-  private func link(_ source: Stream, _ sink: Stream, _ keys: KeyHandling) {
+  func link(_ source: Stream, _ sink: Stream, _ keys: KeyHandling) {
+    // A feed that is shown stays.
+    guard sink.viewer == nil else { return }
     let link = Link(to: sink, keys: keys)
     link.findRoutes(from: source)
     source.links.append(link)
@@ -363,6 +376,10 @@ package final class MediaPlane {
     while let token = wheel.expired(by: now) {
       if MediaPlane.isPeerTimer(token) {
         advancePeer(token)
+        continue
+      }
+      if MediaPlane.isFeedTimer(token) {
+        advanceFeed(token)
         continue
       }
       guard let kind = TimerKind(rawValue: token & 3), let stream = streams[Int(token >> 2)] else { continue }

@@ -21,8 +21,17 @@ final class Peer {
   var leg = LegID.none
   var timer: Handle?
   var due: Instant?
+  /// Under which pictures are sent again.
+  let repairSource: UInt32
+  var repairSequence: UInt16
+  /// The next number across all that leaves (transport-wide).
+  var transport: UInt16 = 0
 
-  init(_ connection: PeerConnection, _ handle: Handle, tag: UInt32, audio: Stream, video: Stream?) {
+  init(
+    _ connection: PeerConnection, _ handle: Handle, tag: UInt32, audio: Stream, video: Stream?,
+    repair: (source: UInt32, sequence: UInt16)
+  ) {
+    (repairSource, repairSequence) = repair
     self.connection = connection
     self.handle = handle
     self.tag = tag
@@ -105,15 +114,12 @@ extension MediaPlane {
     let audio = makeStream(.audio, nil, isBoundToAll: false)
     let video = spec.kinds == .audioAndVideo ? makeStream(.video, nil, isBoundToAll: false) : nil
     let tag = handle.index
-    let ice = ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, servers: [], tag: tag)
-    let connection = turn { turn in
-      PeerConnection(
-        PeerConfiguration(
-          ice: ice, audioSource: audio.timeline.ssrc,
-          videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
-          canonicalName: configuration.canonicalName), maker, &turn)
-    }
-    let peer = Peer(connection, handle, tag: tag, audio: audio, video: video)
+    let repair = (
+      source: UInt32(truncatingIfNeeded: random.next()), sequence: UInt16(truncatingIfNeeded: random.next())
+    )
+    let described = describe(spec, audio, video, repair: repair.source, tag: tag)
+    let connection = turn { PeerConnection(described, maker, &$0) }
+    let peer = Peer(connection, handle, tag: tag, audio: audio, video: video, repair: repair)
     audio.carrier = .peer(peer)
     video?.carrier = .peer(peer)
     guard let id = enter(audio, video) else {
@@ -124,6 +130,20 @@ extension MediaPlane {
     _ = peers.places.update(handle) { $0 = peer }
     peers.demultiplexer.add(handle, connection.localCredentials, tag: tag)
     return id
+  }
+
+  private func describe(
+    _ spec: PeerSpec, _ audio: Stream, _ video: Stream?, repair: UInt32, tag: UInt32
+  ) -> PeerConfiguration {
+    var described = PeerConfiguration(
+      ice: ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, servers: [], tag: tag),
+      audioSource: audio.timeline.ssrc, videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
+      canonicalName: configuration.canonicalName)
+    guard video != nil else { return described }
+    described.repairSource = repair
+    described.videoExtensions = ExtensionIDs.Kind.allCases
+    described.videoFeedback = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"]
+    return described
   }
 
   func close(_ peer: Peer) {
@@ -143,7 +163,7 @@ extension MediaPlane {
     return result
   }
 
-  private func peer(_ id: LegID) -> Peer? {
+  func peer(_ id: LegID) -> Peer? {
     if case .peer(let peer) = legs[id.handle]?.audio.carrier { peer } else { nil }
   }
 
@@ -239,6 +259,10 @@ extension MediaPlane {
       guard let stream else { continue }
       let could = stream.destination != nil
       stream.findDestination()
+      if let viewer = stream.viewer {
+        if !could, stream.destination != nil { begin(viewer) }
+        continue
+      }
       if !could, stream.destination != nil, stream.kind == .video, let camera = stream.heardFrom {
         // Whoever can see only now needs a whole picture to begin with.
         requestKeyFrame(camera, fullIntra: false)

@@ -52,6 +52,7 @@ extension MediaPlane {
     case .unknown: break
     case .key: receiveKey(datagram, header, stream, at: now)
     case .media(let format, _):
+      if stream.filled != nil { fill(datagram, header, format, stream, at: now) }
       if let listener = stream.listener { hear(datagram, header, format, stream, listener) }
       var wasMapped = true
       for link in stream.links {
@@ -82,7 +83,7 @@ extension MediaPlane {
 
   /// Hands a packet on. False when the other side cannot have it; a listener that is held, or hears something of
   /// ours, misses it rightly.
-  private func forward(
+  func forward(
     _ datagram: Span<UInt8>, _ header: PacketHeader, _ stream: Stream, _ link: Link, at now: Instant
   ) -> Bool {
     let sink = link.sink

@@ -79,6 +79,10 @@ final class Stream {
   var links: [Link] = []
   /// Whose media this stream hears, for key frame requests.
   var heardFrom: Stream?
+  /// The feed that is shown on this stream, if one is.
+  var viewer: Viewer?
+  /// The feed whose pictures come from this stream.
+  var filled: Filling?
   var lastPacket: Instant?
   var figures = StreamStatistics()
 

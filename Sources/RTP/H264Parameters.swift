@@ -8,6 +8,9 @@ package struct H264Parameters: Hashable, Sendable {
   /// As shown, cropped.
   package let width: Int
   package let height: Int
+  /// Pictures may be shown in another order than they come (B-frames), as far as the sets say: browsers show such streams
+  /// wrongly.
+  package let reorders: Bool
 
   /// Larger than any sensor of a door.
   private static let largest = 8192
@@ -54,6 +57,7 @@ package struct H264Parameters: Hashable, Sendable {
       else { return nil }
       for _ in 0..<cycle { guard reader.signedGolomb() != nil else { return nil } }
     }
+    let isInOrder = order == 2 || profile == 66
     guard reader.golomb() != nil, reader.bits(1) != nil, let columns = reader.golomb(),
       let rows = reader.golomb(),
       columns < 1024, rows < 1024, let frames = reader.bits(1)
@@ -75,6 +79,7 @@ package struct H264Parameters: Hashable, Sendable {
     }
     self.width = width
     self.height = height
+    reorders = isInOrder ? false : reader.reorderedFrames().map { $0 > 0 } ?? false
   }
 
   private static func withoutEmulation(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
@@ -120,6 +125,39 @@ package struct H264Parameters: Hashable, Sendable {
 
     mutating func signedGolomb() -> Int? {
       golomb().map { $0 % 2 == 1 ? ($0 + 1) / 2 : -($0 / 2) }
+    }
+
+    /// Reads the usability information (section E.1.1) as far as `max_num_reorder_frames`; nil where it is not said.
+    mutating func reorderedFrames() -> Int? {
+      func skip(_ count: Int) -> Bool { bits(count) != nil }
+      guard bits(1) == 1, let hasAspect = bits(1) else { return nil }
+      if hasAspect == 1 {
+        guard let aspect = bits(8) else { return nil }
+        if aspect == 255 { guard skip(16), skip(16) else { return nil } }
+      }
+      guard let hasOverscan = bits(1), hasOverscan == 0 || skip(1), let hasSignal = bits(1) else {
+        return nil
+      }
+      if hasSignal == 1 {
+        guard skip(4), let hasColour = bits(1), hasColour == 0 || skip(24) else { return nil }
+      }
+      guard let hasPlace = bits(1) else { return nil }
+      if hasPlace == 1 { guard golomb() != nil, golomb() != nil else { return nil } }
+      guard let hasTiming = bits(1) else { return nil }
+      if hasTiming == 1 { guard skip(32), skip(32), skip(1) else { return nil } }
+      var hasBuffers = false
+      for _ in 0..<2 {
+        guard let has = bits(1) else { return nil }
+        guard has == 1 else { continue }
+        hasBuffers = true
+        guard let count = golomb(), count < 32, skip(8) else { return nil }
+        for _ in 0...count { guard golomb() != nil, golomb() != nil, skip(1) else { return nil } }
+        guard skip(20) else { return nil }
+      }
+      if hasBuffers { guard skip(1) else { return nil } }
+      guard skip(1), bits(1) == 1, skip(1) else { return nil }
+      for _ in 0..<4 { guard golomb() != nil else { return nil } }
+      return golomb()
     }
   }
 }

@@ -139,12 +139,27 @@ package struct Timeline: Sendable {
     return Stamp(sequence: highest, timestamp: ownTimestamp, isNewTalk: isNew)
   }
 
+  /// The number of the first of `count` packets of a picture of a feed, whose timestamp the caller keeps rising.
+  package mutating func reserve(_ count: Int, timestamp: UInt32, at now: Instant) -> UInt16 {
+    // Whoever else feeds this timeline afterwards is mapped anew, behind what leaves here.
+    feeder = nil
+    let first = highest &+ 1
+    highest &+= UInt16(truncatingIfNeeded: count)
+    self.timestamp = timestamp
+    moment = now
+    lastSent = now
+    return first
+  }
+
+  /// The timestamp of something new that leaves now.
+  package func freshTimestamp(at now: Instant) -> UInt32 { nextTimestamp(at: now) }
+
   /// Moves our own making's clock on without a packet.
   package mutating func pass(ticks: UInt32) { ownTimestamp &+= ticks }
 
   /// Counts a packet that left with `payload` bytes.
-  package mutating func sent(payload: Int) {
-    packets += 1
+  package mutating func sent(payload: Int, packets count: Int = 1) {
+    packets += UInt64(count)
     octets += UInt64(payload)
   }
 

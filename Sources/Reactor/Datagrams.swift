@@ -80,8 +80,8 @@ struct SendPool: ~Copyable {
     unsafe clinux_sender_free(sender)
   }
 
-  func hasRoom(for length: Int) -> Bool {
-    used + length <= SendPool.byteLimit && entries.count < SendPool.entryLimit
+  func hasRoom(for length: Int, datagrams: Int = 1) -> Bool {
+    used + length <= SendPool.byteLimit && entries.count + datagrams <= SendPool.entryLimit
   }
 
   var isEmpty: Bool { entries.isEmpty }
@@ -102,6 +102,22 @@ struct SendPool: ~Copyable {
     copy(head)
     copy(tail)
     enter(from: start, for: socket, to: to, source: source)
+  }
+
+  /// Lends `room` bytes for a run of datagrams of one length. The caller has seen that there is room.
+  mutating func append(
+    run room: Int, of segment: Int, for socket: DatagramSocket, to: Endpoint, source: IPAddress?,
+    _ write: (inout MutableSpan<UInt8>) -> Int
+  ) {
+    precondition(hasRoom(for: room, datagrams: room / max(1, segment) + 1), "the send pool is full")
+    var span = unsafe MutableSpan<UInt8>(_unsafeStart: bytes + used, count: room)
+    var rest = min(room, write(&span))
+    while rest > 0 {
+      let start = used
+      used += min(max(1, segment), rest)
+      rest -= used - start
+      enter(from: start, for: socket, to: to, source: source)
+    }
   }
 
   private mutating func copy(_ piece: Span<UInt8>) {

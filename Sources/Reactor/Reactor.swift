@@ -293,6 +293,17 @@ package final class Reactor: World {
     sendPool.append(head, tail, for: own, to: remote, source: source)
   }
 
+  package func send(
+    run room: Int, of segment: Int, on socket: SocketID, to remote: Endpoint, from source: IPAddress?,
+    _ write: (inout MutableSpan<UInt8>) -> Int
+  ) {
+    guard case .datagram(let own) = sockets[socket.handle], remote.port != 0 else { return }
+    precondition(room <= 1 << 18 && segment > 0, "a run is a picture's packets, or a part of them")
+    if !sendPool.hasRoom(for: room, datagrams: room / segment + 1) { sendDatagrams() }
+    if own.head < 0 { dirtyDatagrams.append(socket.handle) }
+    sendPool.append(run: room, of: segment, for: own, to: remote, source: source, write)
+  }
+
   /// What passed through a datagram socket so far; nil if it is closed.
   package func statistics(of socket: SocketID) -> DatagramStatistics? {
     guard case .datagram(let own) = sockets[socket.handle] else { return nil }

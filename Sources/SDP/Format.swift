@@ -78,8 +78,14 @@ package struct Format: Sendable, Equatable {
 
   package var isH264: Bool { ASCII.equalIgnoringCase(encoding, "H264") }
 
-  /// Carries sound or pictures, as against keys and comfort noise.
-  package var isMedia: Bool { audioCodec != .telephoneEvent && audioCodec != .comfortNoise }
+  package var isVP8: Bool { ASCII.equalIgnoringCase(encoding, "VP8") }
+  /// What was lost of another payload type is sent again under this one (RFC 4588).
+  package var isRepair: Bool { ASCII.equalIgnoringCase(encoding, "rtx") }
+  /// The payload type that a repair is for.
+  package var repaired: UInt8? { isRepair ? parameter("apt").flatMap { UInt8($0) } : nil }
+
+  /// Carries sound or pictures, as against keys, comfort noise and repairs.
+  package var isMedia: Bool { audioCodec != .telephoneEvent && audioCodec != .comfortNoise && !isRepair }
 
   /// The same encoding, whatever its number here: name without case, clock and channels; for H.264 also the
   /// packetization mode, without which the payloads cannot be read (RFC 6184 section 8.2.2).

@@ -46,7 +46,7 @@ package enum H264Profile: Hashable, Sendable {
     switch self {
     case .constrainedBaseline: [.baseline, .main, .constrainedHigh, .high]
     case .baseline: [.constrainedBaseline, .main]
-    case .main: [.high, .constrainedBaseline, .baseline]
+    case .main: [.high, .constrainedHigh, .constrainedBaseline, .baseline]
     case .constrainedHigh: [.high, .constrainedBaseline, .baseline]
     case .high: [.constrainedHigh, .constrainedBaseline, .baseline]
     case .other: [.constrainedBaseline, .baseline]

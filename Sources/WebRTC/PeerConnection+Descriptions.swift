@@ -1,6 +1,7 @@
 // Offers and answers (RFC 3264, RFC 8829, RFC 8842, RFC 9143).
 internal import Crypto
 package import ICE
+internal import RTP
 package import SDP
 package import Wire
 
@@ -80,6 +81,14 @@ extension PeerConnection {
         known.contains { $0.payloadType == ours.payloadType && $0.isSameEncoding(as: ours) }
       }
       guard media.formats.contains(where: \.isMedia) else { continue }
+      if kind == .video, configuration.repairSource != nil {
+        media.formats.removeAll(where: \.isRepair)
+        for format in media.formats {
+          media.formats += known.filter {
+            $0.repaired == format.payloadType && $0.clockRate == format.clockRate
+          }
+        }
+      }
       media.direction = media.direction.meeting(offer.writtenDirection(of: line).reversed)
       if kind == .video, !configuration.takesPictures {
         media.direction = media.direction.meeting(.sendonly)
@@ -132,6 +141,7 @@ extension PeerConnection {
     var wishes: [(kind: StreamKind, media: PeerMedia)] = [(.audio, audio)]
     if var video {
       if !configuration.takesPictures { video.direction = video.direction.meeting(.sendonly) }
+      if configuration.repairSource != nil { video.formats = video.formats.withRepairs }
       wishes.append((.video, video))
     }
     var media: [MediaDescription] = []
@@ -191,7 +201,7 @@ extension PeerConnection {
     var hasShared = false
     for kind in StreamKind.allCases {
       guard let index = usable[kind] else { continue }
-      if !shared(answer.media[index], offer.media[index]).isEmpty { hasShared = true }
+      if !shared(answer.media[index], offer.media[index], by: .them).isEmpty { hasShared = true }
     }
     guard hasShared else { throw .noSharedCodec }
     // Who answers `active` is the client; with nothing said, RFC 4145's answerer of `actpass` is active.
@@ -219,7 +229,7 @@ extension PeerConnection {
     let theirs = remoteDescription.media[index]
     let ours = localDescription.media[index]
     guard !theirs.isWithdrawn, !ours.isWithdrawn else { return nil }
-    let formats = shared(theirs, ours)
+    let formats = shared(theirs, ours, by: answered == nil ? .them : .us).filter { !$0.isRepair }
     guard formats.contains(where: \.isMedia) else { return nil }
     let direction = remoteDescription.writtenDirection(of: theirs).reversed.meeting(
       localDescription.writtenDirection(of: ours))
@@ -235,11 +245,16 @@ extension PeerConnection {
     return localDescription.media[index].rtpFormats
   }
 
-  /// What both know, in the peer's order and with its numbers.
-  private func shared(_ theirs: MediaDescription, _ ours: MediaDescription) -> [Format] {
+  private enum Answerer { case us, them }
+
+  /// What both know, in the peer's order and with its numbers. An answer of ours chose among the peer's numbers.
+  private func shared(
+    _ theirs: MediaDescription, _ ours: MediaDescription, by answerer: Answerer
+  ) -> [Format] {
     let known = ours.rtpFormats
     return theirs.rtpFormats.filter { format in
-      known.contains {
+      if answerer == .us { return known.contains { $0.payloadType == format.payloadType } }
+      return known.contains {
         format.isSameEncoding(as: $0)
           || format.isH264 && $0.isH264 && format.payloadType == $0.payloadType
       }
@@ -336,7 +351,7 @@ extension PeerConnection {
       let ours = local.media[index]
       media.add(
         kind, payloadTypes: ours.rtpFormats.map(\.payloadType), receives: stream.direction.receives,
-        mid: ours.mid, midExtension: ours.extensionID(of: HeaderExtension.mid))
+        mid: ours.mid, midExtension: ours.extensionID(of: ExtensionIDs.Kind.mid.name))
     }
   }
 }

@@ -1,13 +1,9 @@
 // How our descriptions are written.
 internal import Crypto
 internal import ICE
+internal import RTP
 internal import SDP
 internal import Wire
-
-/// Header extensions that we understand.
-enum HeaderExtension {
-  static let mid = "urn:ietf:params:rtp-hdrext:sdes:mid"
-}
 
 extension PeerConnection {
   /// The stream that all our tracks belong to, so that players keep sound and picture together.
@@ -34,8 +30,11 @@ extension PeerConnection {
     add(media.direction.rawValue)
     add("rtcp-mux")
     if peer?.has("rtcp-rsize") ?? true { add("rtcp-rsize") }
-    if let id = peer.map({ $0.extensionID(of: HeaderExtension.mid) }) ?? 1 {
-      add("extmap", "\(id) \(HeaderExtension.mid)")
+    let further = kind == .video ? configuration.videoExtensions : []
+    for (place, one) in ExtensionIDs.Kind.allCases.enumerated() where one == .mid || further.contains(one) {
+      if let written = peer.map({ $0.answered(one) }) ?? "\(place + 1)" {
+        add("extmap", "\(written) \(one.name)")
+      }
     }
     let feedback = kind == .audio ? configuration.audioFeedback : configuration.videoFeedback
     for format in media.formats {
@@ -51,9 +50,14 @@ extension PeerConnection {
     if media.direction.sends {
       let source = kind == .audio ? configuration.audioSource : configuration.videoSource
       let track = "\(PeerConnection.streamName) \(kind.media.word)"
+      let repair = media.formats.contains(where: \.isRepair) ? configuration.repairSource : nil
       add("msid", track)
-      add("ssrc", "\(source) cname:\(configuration.canonicalName)")
-      add("ssrc", "\(source) msid:\(track)")
+      if let repair { add("ssrc-group", "FID \(source) \(repair)") }
+      for one in [source, repair] {
+        guard let one else { continue }
+        add("ssrc", "\(one) cname:\(configuration.canonicalName)")
+        add("ssrc", "\(one) msid:\(track)")
+      }
     }
     if hasCandidates {
       for candidate in ice.candidates {

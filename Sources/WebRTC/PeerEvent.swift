@@ -1,5 +1,6 @@
 package import Crypto
 package import ICE
+package import RTP
 package import SDP
 package import Wire
 
@@ -22,6 +23,11 @@ package struct PeerConfiguration: Sendable {
   /// Feedback that we act on, as `rtcp-fb` writes it; said only where the peer offers it too.
   package var audioFeedback: [String] = []
   package var videoFeedback = ["nack pli", "ccm fir"]
+  /// Under which source lost packets of the picture are sent again (RFC 4588), where the peer knows how; nil when they
+  /// are not, or only as they were.
+  package var repairSource: UInt32?
+  /// Header extensions of the picture that we fill besides the mid; agreed on where the peer knows them too.
+  package var videoExtensions: [ExtensionIDs.Kind] = []
   /// Whether a picture may be asked for. A browser's camera never is; another gateway's picture may be.
   package var takesPictures = false
   /// How long DTLS may take, from the first working path.

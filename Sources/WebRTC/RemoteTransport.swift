@@ -1,5 +1,6 @@
 internal import Crypto
 internal import ICE
+internal import RTP
 internal import SDP
 internal import Wire
 
@@ -96,6 +97,35 @@ extension MediaDescription {
       return id
     }
     return nil
+  }
+
+  /// How an answer that sends writes an extension that this line offers: its identifier, and the direction where the
+  /// offer has one; nil where it is not offered, not to be sent, or beyond the short form.
+  func answered(_ kind: ExtensionIDs.Kind) -> String? {
+    guard let id = extensionID(of: kind.name) else { return nil }
+    if kind == .mid { return "\(id)" }
+    guard (1...14).contains(id) else { return nil }
+    for attribute in attributes where attribute.name == "extmap" {
+      let words = (attribute.value ?? "").split(separator: " ")
+      guard words.count >= 2, words[1] == kind.name, let slash = words[0].firstIndex(of: "/") else {
+        continue
+      }
+      switch words[0][slash...] {
+      case "/recvonly": return "\(id)/sendonly"
+      case "/sendrecv": return "\(id)"
+      default: return nil
+      }
+    }
+    return "\(id)"
+  }
+
+  /// What the line says of identifiers.
+  var extensions: ExtensionIDs {
+    var result = ExtensionIDs()
+    for kind in ExtensionIDs.Kind.allCases {
+      result[kind] = extensionID(of: kind.name).flatMap { UInt8(exactly: $0) } ?? 0
+    }
+    return result
   }
 
   /// Whether the writer offers a kind of feedback for a payload type, or for all.

@@ -35,6 +35,12 @@ package protocol World: AnyObject {
   func send(
     _ head: Span<UInt8>, _ tail: Span<UInt8>, on socket: SocketID, to remote: Endpoint,
     from source: IPAddress?)
+  /// The same for the packets of a picture: `write` lays them one behind the other into the first of `room` bytes that it
+  /// is lent, each `segment` long but the last, which may be shorter, and says how many bytes they are together. They
+  /// leave as one message where the kernel cuts it.
+  func send(
+    run room: Int, of segment: Int, on socket: SocketID, to remote: Endpoint, from source: IPAddress?,
+    _ write: (inout MutableSpan<UInt8>) -> Int)
   /// Queues bytes on a stream. False when the stream is closed or its queue is full: nothing was taken then.
   func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool
   /// Bytes written and not yet taken by the kernel.
@@ -66,6 +72,22 @@ extension World {
     for index in head.indices { whole.append(head[index]) }
     for index in tail.indices { whole.append(tail[index]) }
     send(whole.span, on: socket, to: remote, from: source)
+  }
+
+  /// Sends them one by one; a maker that has a send pool lends that.
+  package func send(
+    run room: Int, of segment: Int, on socket: SocketID, to remote: Endpoint, from source: IPAddress?,
+    _ write: (inout MutableSpan<UInt8>) -> Int
+  ) {
+    var whole = [UInt8](repeating: 0, count: room)
+    var span = whole.mutableSpan
+    let length = write(&span)
+    var place = 0
+    while place < length {
+      let end = min(place + max(1, segment), length)
+      send(whole.span.extracting(place..<end), on: socket, to: remote, from: source)
+      place = end
+    }
   }
 }
 

@@ -17,6 +17,8 @@ final class FakeWorld: World {
   /// Counts without keeping, for tests that measure.
   var keepsSent = true
   private(set) var sentCount = 0
+  /// Runs of datagrams that left as one message.
+  private(set) var runs = 0
   /// Workers are slow: what they are given waits in `held`.
   var holdsWork = false
   var held: [() -> Void] = []
@@ -61,6 +63,19 @@ final class FakeWorld: World {
     for index in head.indices { bytes.append(head[index]) }
     for index in tail.indices { bytes.append(tail[index]) }
     sent.append(Sent(socket: socket, port: open[socket]?.port ?? 0, to: remote, bytes: bytes))
+  }
+  func send(
+    run room: Int, of segment: Int, on socket: SocketID, to remote: Endpoint, from source: IPAddress?,
+    _ write: (inout MutableSpan<UInt8>) -> Int
+  ) {
+    runs += 1
+    var whole = [UInt8](repeating: 0, count: room)
+    var span = whole.mutableSpan
+    let length = write(&span)
+    for start in stride(from: 0, to: length, by: segment) {
+      send(
+        whole.span.extracting(start..<min(start + segment, length)), on: socket, to: remote, from: source)
+    }
   }
   func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool { false }
   func unsent(on stream: SocketID) -> Int { 0 }

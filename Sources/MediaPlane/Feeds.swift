@@ -1,0 +1,158 @@
+// What others ask of feeds: opening, showing, pushing. See Feed.swift and Viewer.swift for what they are.
+
+package import RTP
+internal import Wire
+
+extension MediaPlane {
+  /// The most feeds at once.
+  package static let feedLimit = 256
+
+  // MARK: Feeds
+
+  /// Opens a feed that nobody sees yet. `isInstant`: its source makes a key picture as soon as it is asked, so that
+  /// newcomers need no long group of older ones. `.none` when there are too many.
+  package func openFeed(_ coding: FeedCoding, isInstant: Bool = false) -> FeedID {
+    guard let handle = feeds.insert(Feed(.none, .vp8, isInstant: false)) else { return .none }
+    let id = FeedID(handle)
+    _ = feeds.update(handle) { $0 = Feed(id, coding, isInstant: isInstant) }
+    return id
+  }
+
+  /// Ends a feed. Its viewers stay, and see nothing.
+  package func closeFeed(_ id: FeedID) {
+    guard let feed = feed(id) else { return }
+    for viewer in feed.viewers { hide(on: viewer.stream.leg) }
+    if let source = feed.source { source.filled = nil }
+    if let timer = feed.requestTimer { wheel.cancel(timer) }
+    if let sound = feed.sound { part(sound) }
+    _ = feeds.remove(id.handle)
+  }
+
+  func feed(_ id: FeedID) -> Feed? { feeds.read(id.handle) { $0 } }
+
+  /// What comes from now on is coded so. Viewers whose descriptions have it go on with the next key picture; others see
+  /// nothing.
+  package func setCoding(_ coding: FeedCoding, of id: FeedID) {
+    guard let feed = feed(id), feed.set(coding) else { return }
+    for viewer in feed.viewers {
+      viewer.statistics.skippedPictures += UInt64(viewer.dropWaiting())
+      viewer.waitsForKey = true
+      viewer.settle()
+    }
+  }
+
+  /// How a feed is coded, with what its pictures say of it; nil for a feed that is gone.
+  package func coding(of id: FeedID) -> FeedCoding? { feed(id)?.coding }
+
+  /// What the parameter sets of the newest key picture say.
+  package func parameters(of id: FeedID) -> H264Parameters? {
+    if case .h264(let parameters) = feed(id)?.coding { parameters } else { nil }
+  }
+
+  /// The newest picture that a decoder can begin with, its parameter sets in it.
+  package func keyPicture(of id: FeedID) -> AccessUnit? { feed(id)?.newestKey }
+
+  package func feedStatistics(_ id: FeedID) -> FeedStatistics? {
+    guard let feed = feed(id) else { return nil }
+    var result = feed.statistics
+    result.viewers = feed.viewers.count
+    result.cachedPictures = feed.group.count
+    result.cachedBytes = feed.groupBytes
+    return result
+  }
+
+  /// Hands a picture to everybody who looks. Pictures come in decoding order; after a gap the next is a key picture.
+  package func push(_ picture: AccessUnit, into id: FeedID) {
+    guard let feed = feed(id), !picture.units.isEmpty else { return }
+    let packets = feed.take(picture)
+    let now = world.now
+    for viewer in feed.viewers { deliver(packets, to: viewer, at: now) }
+  }
+
+  // MARK: Viewers
+
+  /// Shows a feed on a leg over a peer connection that has a picture: at once with what lies ready, or from the next key
+  /// picture on. Whatever the leg showed before ends, its numbers go on. False for legs that cannot.
+  @discardableResult
+  package func show(_ id: FeedID, on leg: LegID) -> Bool {
+    guard let feed = feed(id), let peer = peer(leg), let stream = peer.video else { return false }
+    hide(on: leg)
+    if let source = stream.heardFrom {
+      source.links.removeAll { $0.sink === stream }
+      stream.heardFrom = nil
+    }
+    let viewer = Viewer(stream, peer, of: feed, at: world.now)
+    stream.viewer = viewer
+    feed.viewers.append(viewer)
+    viewer.settle()
+    if let sound = feed.sound { join(sound, peer.audio) }
+    if stream.destination != nil { begin(viewer) }
+    return true
+  }
+
+  /// The leg shows nothing any more.
+  package func hide(on leg: LegID) {
+    guard let peer = peer(leg), let viewer = peer.video?.viewer else { return }
+    peer.video?.viewer = nil
+    if let timer = viewer.timer { wheel.cancel(timer) }
+    viewer.feed.viewers.removeAll { $0 === viewer }
+    if let sound = viewer.feed.sound { part(sound, peer.audio) }
+  }
+
+  /// What a leg shows; `.none` for nothing.
+  package func shown(on leg: LegID) -> FeedID { peer(leg)?.video?.viewer?.feed.id ?? .none }
+
+  /// Nil for a leg that shows nothing.
+  package func viewerStatistics(_ leg: LegID) -> ViewerStatistics? { peer(leg)?.video?.viewer?.statistics }
+
+  // MARK: A SIP leg as a camera
+
+  /// Makes the H.264 that a leg sends the pictures of a feed. Whatever filled the feed, or the leg filled, before, ends.
+  package func fill(_ id: FeedID, from leg: LegID) {
+    guard let feed = feed(id), let stream = legs[leg.handle]?.video else { return }
+    stopFilling(id)
+    stopFilling(from: leg)
+    stream.filled = Filling(feed)
+    feed.source = stream
+    requestKeyFrame(stream, fullIntra: false)
+  }
+
+  package func stopFilling(_ id: FeedID) {
+    guard let feed = feed(id), let source = feed.source else { return }
+    source.filled = nil
+    feed.source = nil
+  }
+
+  func stopFilling(from leg: LegID) {
+    guard let stream = legs[leg.handle]?.video, let filled = stream.filled else { return }
+    filled.feed.source = nil
+    stream.filled = nil
+  }
+
+  /// A packet of a leg that fills a feed.
+  func fill(
+    _ datagram: Span<UInt8>, _ header: PacketHeader, _ format: Int, _ stream: Stream, at now: Instant
+  ) {
+    guard let filled = stream.filled, let remote = stream.remote else { return }
+    let formats = remote.received ?? remote.formats
+    guard format < formats.count, formats[format].codec.isPicture("H264") else { return }
+    let losses = filled.depacketizer.losses
+    let unit = filled.depacketizer.receive(
+      header: header, payload: datagram.extracting(header.payload), now: now)
+    if filled.depacketizer.losses != losses { filled.waits = true }
+    guard let unit else { return }
+    if unit.isKey { filled.waits = false }
+    guard !filled.waits else { return requestKeyFrame(stream, fullIntra: false) }
+    push(unit, into: filled.feed.id)
+  }
+}
+
+/// A leg's packets on their way to become a feed's pictures.
+final class Filling {
+  unowned let feed: Feed
+  var depacketizer = H264Depacketizer()
+  /// Something is missing: nothing is handed on before the next key picture.
+  var waits = true
+
+  init(_ feed: Feed) { self.feed = feed }
+}

@@ -1,0 +1,209 @@
+import ICE
+import MediaPlane
+import RTP
+import SDP
+import Simulation
+import Testing
+import WebRTC
+import Wire
+
+/// A browser that looks: a peer connection at the other end of the plane's shared port, and what it sees, with every
+/// packet's number checked.
+final class Spectator {
+  private static let socket = SocketID(Handle(index: 1, generation: 1))
+
+  let bench: Bench
+  let connection: PeerConnection
+  let place: Endpoint
+  let leg: LegID
+  private var random: Random
+  private var taken = 0
+  /// Packets of the picture, opened, in the order of their arrival.
+  var packets: [(header: PacketHeader, bytes: [UInt8])] = []
+  /// The same of sent again, and of sound.
+  var repairs: [(header: PacketHeader, bytes: [UInt8])] = []
+  var sounds: [[UInt8]] = []
+  var controls: [[UInt8]] = []
+  /// Chooses what is lost: the number of the datagram of media since the beginning.
+  var loses: (Int) -> Bool = { _ in false }
+  private var count = 0
+  var isConnected = false
+
+  static let h264 = Format(
+    payloadType: 102, encoding: "H264", clockRate: 90_000,
+    parameters: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+  static let vp8 = Format(payloadType: 96, encoding: "VP8", clockRate: 90_000)
+
+  init(_ bench: Bench, number: UInt16 = 0) throws {
+    self.bench = bench
+    random = Random(seed: 300 + UInt64(number))
+    place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 6000 + number)
+    leg = try bench.plane.openPeer(PeerSpec(kinds: .audioAndVideo))
+    var turn = Turn(now: bench.world.now, random: random.fork())
+    var configuration = PeerConfiguration(
+      ice: ICEConfiguration(
+        .full, role: .controlling, bases: [ICEBase(.udp, local: place, socket: Spectator.socket)], tag: 9),
+      audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser")
+    configuration.takesPictures = true
+    configuration.repairSource = 0xB2
+    configuration.videoExtensions = ExtensionIDs.Kind.allCases
+    configuration.videoFeedback = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"]
+    connection = PeerConnection(configuration, SimulatedDTLS(number: 1), &turn)
+  }
+
+  func offer(_ formats: [Format] = [Spectator.h264]) -> SessionDescription {
+    step {
+      $0.createOffer(audio: PeerMedia([.pcma], .recvonly), video: PeerMedia(formats, .recvonly), &$1)
+    }
+  }
+
+  /// Offers, is answered, and begins to look for a path.
+  func ask(for feed: FeedID, _ formats: [Format] = [Spectator.h264]) throws {
+    let answer = try bench.plane.answerViewer(leg, offer(formats), feed: feed, sound: .hears(.pcma))
+    step { try? $0.setRemote(answer: answer, &$1) }
+  }
+
+  @discardableResult func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
+    var turn = Turn(now: bench.world.now, random: random.fork())
+    let result = body(connection, &turn)
+    for entry in turn.out.entries { post(Array(turn.out.bytes[entry.range])) }
+    while let event = connection.next() { if event == .connected { isConnected = true } }
+    return result
+  }
+
+  func post(_ bytes: [UInt8]) {
+    bench.plane.received(
+      bytes.span, on: bench.world.socket(8189), from: place, to: Endpoint(ourAddress, port: 8189))
+  }
+
+  /// Says something about what it sees.
+  func report(_ write: (inout ControlWriter) -> Void) {
+    var writer = ControlWriter()
+    write(&writer)
+    var room = [UInt8](repeating: 0, count: 1500)
+    var span = room.mutableSpan
+    let bytes = writer.bytes
+    let length = connection.protectControl(bytes.span, into: &span, at: 0)
+    #expect(length > 0)
+    post(Array(room[0..<length]))
+  }
+
+  /// Takes in what the plane sent here.
+  func hear() {
+    while taken < bench.world.sent.count {
+      let datagram = bench.world.sent[taken]
+      taken += 1
+      guard datagram.to == place else { continue }
+      if datagram.bytes[0] >> 6 == 2 {
+        count += 1
+        if loses(count) { continue }
+      }
+      let flow = Flow(.udp, local: place, remote: Endpoint(ourAddress, port: 8189), socket: Spectator.socket)
+      step { connection, turn in
+        var handshakes = 9
+        switch connection.receive(datagram.bytes.span, on: flow, &turn, handshakes: &handshakes) {
+        case .nothing: break
+        case .rtcp(let length): controls.append(Array(connection.plain[0..<length]))
+        case .rtp(.audio, let length): sounds.append(Array(connection.plain[0..<length]))
+        case .rtp(.video, let length):
+          let bytes = Array(connection.plain[0..<length])
+          guard let header = try? PacketHeader(parsing: bytes.span) else { return }
+          if header.payloadType == connection.terms(.video)?.repairs.values.first {
+            repairs.append((header, bytes))
+          } else {
+            packets.append((header, bytes))
+          }
+        }
+      }
+    }
+  }
+
+  /// Hears, lets time pass, and does what is due, in steps of ten milliseconds.
+  func meet(_ milliseconds: Int = 1000) {
+    for _ in 0..<milliseconds / 10 {
+      hear()
+      bench.pass(.milliseconds(10))
+      step { connection, turn in
+        var handshakes = 9
+        connection.advance(&turn, handshakes: &handshakes)
+      }
+    }
+    hear()
+  }
+
+  /// The pictures that its packets make, in the order of their numbers.
+  func pictures() -> [AccessUnit] {
+    var machine = H264Depacketizer()
+    var result: [AccessUnit] = []
+    for packet in packets {
+      if let unit = machine.receive(
+        header: packet.header, payload: packet.bytes.span.extracting(packet.header.payload),
+        now: bench.world.now)
+      {
+        result.append(unit)
+      }
+    }
+    #expect(machine.losses == 0)
+    return result
+  }
+
+  /// Whether numbers follow one another and timestamps rise from picture to picture.
+  func isGapless() -> Bool {
+    for (before, after) in zip(packets, packets.dropFirst()) {
+      if after.header.sequence != before.header.sequence &+ 1 { return false }
+      let step = Int32(bitPattern: after.header.timestamp &- before.header.timestamp)
+      if step < 0 || (step == 0) == before.header.marker { return false }
+    }
+    return true
+  }
+}
+
+/// A camera that anyone can make: pictures told apart by their number.
+struct PaperCamera {
+  static let sps: [UInt8] = [
+    0x67, 0x42, 0xC0, 0x1E, 0xD9, 0x00, 0xA0, 0x47, 0xFE, 0xC8,
+  ]
+  static let pps: [UInt8] = [0x68, 0xCE, 0x3C, 0x80]
+
+  /// Pictures from one key picture to the next.
+  var group = 10
+  var keyBytes = 30_000
+  var bytes = 6000
+  private(set) var count = 0
+  private var random = Random(seed: 5)
+
+  init(group: Int = 10, keyBytes: Int = 30_000, bytes: Int = 6000) {
+    self.group = group
+    self.keyBytes = keyBytes
+    self.bytes = bytes
+  }
+
+  mutating func next(at now: Instant, isKey wanted: Bool? = nil) -> AccessUnit {
+    let isKey = wanted ?? (count % group == 0)
+    var units = isKey ? [PaperCamera.sps, PaperCamera.pps] : []
+    let length = isKey ? keyBytes : bytes
+    // A whole slice of P or I, then the number, then noise.
+    var slice: [UInt8] = isKey ? [0x65, 0x88] : [0x41, 0x9A]
+    for shift in [24, 16, 8, 0] { slice.append(UInt8(truncatingIfNeeded: count >> shift)) }
+    while slice.count < length { slice.append(UInt8(truncatingIfNeeded: random.next())) }
+    units.append(slice)
+    var all: [UInt8] = []
+    var places: [Range<Int>] = []
+    for unit in units {
+      places.append(all.count..<all.count + unit.count)
+      all += unit
+    }
+    count += 1
+    return AccessUnit(
+      bytes: all, units: places, timestamp: now.ticks(at: 90_000), captured: now, isKey: isKey)
+  }
+}
+
+extension AccessUnit {
+  /// The number that `PaperCamera` wrote.
+  var number: Int {
+    guard let slice = units.last, slice.count >= 6 else { return -1 }
+    return (2..<6).reduce(0) { $0 << 8 | Int(bytes[slice.lowerBound + $1]) }
+  }
+  var parts: [[UInt8]] { units.map { Array(bytes[$0]) } }
+}
