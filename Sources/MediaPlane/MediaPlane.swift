@@ -52,7 +52,9 @@ package final class MediaPlane {
   /// Legs over peer connections: see Peers.swift.
   var peers: Peers
   /// Cameras' pictures and who looks at them: see Feeds.swift.
-  var feeds = Slab<Feed>(limit: 256)
+  var feeds = Slab<Feed>(limit: MediaPlane.feedLimit)
+  /// Where a lost packet is put together again.
+  var repair: [UInt8] = []
 
   /// A plane that takes its ports from `ports`: even ones for RTP, the next for RTCP.
   package init(
@@ -210,6 +212,7 @@ package final class MediaPlane {
       stream.clearRemote()
     }
     if let viewer = stream.viewer { renew(viewer) }
+    settleRepetition(of: stream)
     refindRoutes(around: stream)
   }
 

@@ -139,6 +139,7 @@ extension MediaPlane {
       ice: ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, servers: [], tag: tag),
       audioSource: audio.timeline.ssrc, videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
       canonicalName: configuration.canonicalName)
+    described.audioFeedback = ["nack"]
     guard video != nil else { return described }
     described.repairSource = repair
     described.videoExtensions = ExtensionIDs.Kind.allCases
@@ -291,6 +292,7 @@ extension MediaPlane {
       nameFeeder(stream)
       begun(stream)
     }
+    if stream.history != nil { askForVoice(before: header.sequence, stream) }
     take(packet, header, meaning, stream)
   }
 

@@ -224,7 +224,9 @@ extension MediaPlane {
     sink.timeline.sent(payload: payload.count)
     switch sink.carrier {
     case .ports(let pair): world.send(head.span, payload, on: pair.rtp, to: destination, from: sink.source)
-    case .peer(let peer): send(head.span, payload, by: peer)
+    case .peer(let peer):
+      sink.history?.store(stamp.sequence, head.span, payload, at: world.now)
+      send(head.span, payload, by: peer)
     case nil: break
     }
   }

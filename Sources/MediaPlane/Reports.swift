@@ -44,6 +44,7 @@ extension MediaPlane {
     switch packet {
     case .senderReport(let ssrc, _, _), .receiverReport(let ssrc, _): source = ssrc
     case .pictureLoss(let sender, _), .fullIntra(let sender, _), .lost(let sender, _, _): source = sender
+    case .arrivals(let sender, _), .estimate(let sender, _): source = sender
     case .description, .bye, .other: return false
     }
     if let controlSource = stream.controlSource {
@@ -69,8 +70,18 @@ extension MediaPlane {
       for block in blocks { take(block, stream) }
     case .pictureLoss(_, let media): passKeyFrameRequest(stream, about: media, fullIntra: false)
     case .fullIntra(_, let media): passKeyFrameRequest(stream, about: media, fullIntra: true)
-    // A plain leg has negotiated no repetition.
-    case .lost, .description, .bye, .other: break
+    case .lost(_, let media, let numbers):
+      guard media == stream.timeline.ssrc else { return }
+      if let viewer = stream.viewer {
+        repeatPackets(numbers, to: viewer)
+      } else {
+        repeatVoice(numbers, stream)
+      }
+    case .arrivals(_, let feedback):
+      if let viewer = stream.viewer { take(feedback, from: viewer) }
+    case .estimate(_, let bits):
+      if let viewer = stream.viewer { take(estimate: bits, from: viewer) }
+    case .description, .bye, .other: break
     }
   }
 
@@ -87,7 +98,9 @@ extension MediaPlane {
   }
 
   private func passKeyFrameRequest(_ viewer: Stream, about media: UInt32, fullIntra: Bool) {
-    guard viewer.kind == .video, media == viewer.timeline.ssrc, let camera = viewer.heardFrom else { return }
+    guard viewer.kind == .video, media == viewer.timeline.ssrc else { return }
+    if let viewer = viewer.viewer { return replay(viewer) }
+    guard let camera = viewer.heardFrom else { return }
     requestKeyFrame(camera, fullIntra: fullIntra)
   }
 
@@ -111,12 +124,19 @@ extension MediaPlane {
   /// A report is due.
   func report(_ stream: Stream) {
     // Between half and one and a half of the mean (RFC 3550 section 6.2).
-    let mean = UInt64(max(1, configuration.reportInterval.nanoseconds))
+    let mean = UInt64(max(1, reportInterval(of: stream).nanoseconds))
     let wait = Int64(mean / 2 + random.below(mean))
     stream.reportTimer = arm(.report, stream, at: world.now + .nanoseconds(wait))
     control.removeAll()
     writeReport(stream)
     sendControl(stream)
+  }
+
+  /// Whoever sees and hears brings both together by our reports: those must not be long in coming.
+  private func reportInterval(of stream: Stream) -> Interval {
+    guard case .peer(let peer) = stream.carrier, let viewer = peer.video?.viewer, viewer.feed.sound != nil
+    else { return configuration.reportInterval }
+    return min(.seconds(1), configuration.reportInterval)
   }
 
   func sendBye(_ stream: Stream) {
@@ -142,7 +162,7 @@ extension MediaPlane {
     control.description(ssrc: ssrc, name: canonicalName)
   }
 
-  private func sendControl(_ stream: Stream) {
+  func sendControl(_ stream: Stream) {
     guard let remote = stream.remote, let destination = stream.controlDestination else { return }
     let bytes = control.bytes
     switch stream.carrier {

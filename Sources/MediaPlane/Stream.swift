@@ -119,6 +119,10 @@ final class Stream {
   var pathDue: Instant?
   var silenceTimer: Handle?
 
+  // Repetition of voices, where the peer agreed to it.
+  var history: PacketHistory?
+  var newestVoice: UInt16?
+
   // Key frames.
   var lastKeyFrameRequest: Instant?
   var fullIntraSequence: UInt8 = 0
@@ -200,6 +204,7 @@ final class Stream {
     pinned = nil
     pinnedControl = nil
     controlSource = nil
+    newestVoice = nil
     keys = KeyReceiver()
     lostBefore += reception.lost
     reception = Reception(clockRate: reception.clockRate)

@@ -2,7 +2,7 @@
 //
 // Responsible for: numbers without a gap whatever is shown, timestamps that rise, and the log from which a lost packet is
 // made again. Assumes that the payloads of a picture never change.
-// Somebody else's: when to send (Viewing.swift), what the peer says (Feedback.swift).
+// Somebody else's: when to send (Viewing.swift), what the peer says (Repetition.swift, ViewerRate.swift).
 
 internal import RTP
 internal import WebRTC
@@ -81,12 +81,26 @@ final class Viewer {
   var statistics = ViewerStatistics()
 
   var lastReplay: Instant?
+  /// When each number was repeated last, by its lowest bits.
+  var repetitions = [Repetition](repeating: Repetition(), count: Viewer.repetitionLimit)
+
+  // What the path carries.
+  var estimate = BandwidthEstimate()
+  var departures = Departures()
+  var waitingSince: Instant
+
+  struct Repetition {
+    var sequence: UInt16 = 0
+    var at: Instant?
+  }
+  static let repetitionLimit = 256
 
   init(_ stream: Stream, _ peer: Peer, of feed: Feed, at now: Instant) {
     self.stream = stream
     self.peer = peer
     self.feed = feed
     opened = now
+    waitingSince = now
     pacer = Pacer(at: now)
     if stream.timeline.packets > 0 {
       lastSent = stream.timeline.timestamp
@@ -194,37 +208,6 @@ struct SentLog {
       if Int(sequence &- entry.sequence) < entry.count { return entry }
     }
     return nil
-  }
-}
-
-/// How fast packets leave: at once while little is owed, else as fast as the path is believed to carry.
-struct Pacer {
-  /// Bytes that may leave at once.
-  static let burst = 32 << 10
-  /// Before anything is known of a path: bytes a second.
-  static let unknown = 3_000_000
-  static let pause = Interval.milliseconds(5)
-
-  var rate = Pacer.unknown
-  private var credit = Pacer.burst
-  private var since: Instant
-
-  init(at now: Instant) { since = now }
-
-  mutating func refill(at now: Instant) {
-    let passed = min(1_000_000, max(0, (now - since).nanoseconds / 1000))
-    credit = min(Pacer.burst, credit + Int(passed) * rate / 1_000_000)
-    since = now
-  }
-
-  var mayGo: Bool { credit > 0 }
-  mutating func spend(_ bytes: Int) { credit -= bytes }
-
-  /// How many bytes may leave now.
-  var allowance: Int { max(0, credit) }
-  /// When something may leave again.
-  var wait: Interval {
-    max(Pacer.pause, .microseconds(Int64(max(0, 1 - credit)) * 1_000_000 / Int64(max(1, rate))))
   }
 }
 

@@ -35,7 +35,7 @@ extension MediaPlane {
     viewer.statistics.skippedPictures += UInt64(viewer.dropWaiting())
     viewer.lastReplay = now
     guard feed.mayReplay else {
-      viewer.waitsForKey = true
+      wait(viewer, at: now)
       feed.statistics.waits += 1
       requestKeyPicture(feed)
       return
@@ -113,8 +113,17 @@ extension MediaPlane {
       viewer.waitsForKey = true
       return
     }
+    viewer.pacer.refill(at: now)
+    if !viewer.waitsForKey, viewer.pacer.isOverdrawn {
+      // The path does not carry the stream: what can be had of it are key pictures.
+      viewer.statistics.skips += 1
+      wait(viewer, at: now)
+    }
     if viewer.waitsForKey {
-      guard picture.isKey else { return }
+      guard picture.isKey, viewer.pacer.isBalanced else {
+        viewer.statistics.skippedPictures += 1
+        return passed(viewer, at: now)
+      }
       viewer.waitsForKey = false
     } else if picture.isKey, !viewer.isIdle, viewer.isLate(at: now, than: MediaPlane.patience / 4) {
       // Whoever lags can as well go on from here.
@@ -123,13 +132,15 @@ extension MediaPlane {
       || viewer.queue.count - viewer.taken > MediaPlane.waitingPictures
     {
       skip(viewer)
-      guard picture.isKey else {
-        viewer.waitsForKey = true
-        return
-      }
+      guard picture.isKey else { return wait(viewer, at: now) }
     }
     viewer.append(picture, timestamp: viewer.stamp(picture, at: now), at: now)
     flush(viewer, at: now)
+  }
+
+  private func wait(_ viewer: Viewer, at now: Instant) {
+    viewer.waitsForKey = true
+    viewer.waitingSince = now
   }
 
   private func skip(_ viewer: Viewer) {
@@ -176,18 +187,23 @@ extension MediaPlane {
       picture: item.picture, place: item.next, count: count,
       sequence: stream.timeline.reserve(count, timestamp: item.timestamp, at: now),
       timestamp: item.timestamp, transport: viewer.peer.transport, content: content, at: now)
-    if viewer.ids[.transportSequence] != 0 { viewer.peer.transport &+= UInt16(count) }
     viewer.log.add(sent)
     viewer.lastSent = item.timestamp
     if viewer.statistics.firstPicture == nil { viewer.statistics.firstPicture = now - viewer.opened }
+    write(sent, payloadType, viewer)
+    let extra = viewer.head.bytes.count + viewer.peer.connection.overhead
     var bytes = 0
     let payloads = item.picture.payloads
-    for index in item.next..<end { bytes += payloads[index].count }
-    write(sent, payloadType, viewer)
+    for index in item.next..<end {
+      bytes += payloads[index].count
+      guard viewer.head.hasTransportSequence else { continue }
+      viewer.departures.add(viewer.peer.transport, bytes: payloads[index].count + extra, at: now)
+      viewer.peer.transport &+= 1
+    }
     stream.timeline.sent(payload: bytes, packets: count)
     viewer.statistics.packets += UInt64(count)
     viewer.statistics.bytes += UInt64(bytes)
-    return bytes + count * (viewer.head.bytes.count + viewer.peer.connection.overhead)
+    return bytes + count * extra
   }
 
   /// Writes packets into the send buffer, in as few runs of one length as there are.

@@ -38,6 +38,10 @@ package enum ControlPacket: Hashable, Sendable {
   case lost(sender: UInt32, media: UInt32, [UInt16])
   case pictureLoss(sender: UInt32, media: UInt32)
   case fullIntra(sender: UInt32, media: UInt32)
+  /// When packets came, by their numbers across all streams.
+  case arrivals(sender: UInt32, TransportFeedback)
+  /// What the receiver believes that the path carries.
+  case estimate(sender: UInt32, bitsPerSecond: UInt64)
   /// Something that we walk over.
   case other(type: UInt8)
 }
@@ -93,6 +97,17 @@ package struct ControlReader: Sendable {
       return .lost(
         sender: compound.bigEndian32(at: start + 4), media: compound.bigEndian32(at: start + 8),
         lostNumbers(compound, from: start + 12, to: end))
+    case 205 where count == 15:
+      guard end - start >= 12 else { throw .length }
+      return .arrivals(
+        sender: compound.bigEndian32(at: start + 4),
+        try TransportFeedback(compound, from: start + 12, to: end))
+    case 206 where count == 15:
+      guard end - start >= 12 else { throw .length }
+      guard let bits = ControlReader.estimate(compound, from: start + 12, to: end) else {
+        return .other(type: type)
+      }
+      return .estimate(sender: compound.bigEndian32(at: start + 4), bitsPerSecond: bits)
     case 206 where count == 1 || count == 4:
       guard end - start >= 12 else { throw .length }
       let sender = compound.bigEndian32(at: start + 4)
@@ -232,6 +247,16 @@ package struct ControlWriter: Sendable {
     append(0)
     append(media)
     append(UInt32(sequence) << 24)
+  }
+
+  /// Feedback of any kind; `body` fills whole words.
+  mutating func feedbackPacket(
+    format: UInt8, type: UInt8, sender: UInt32, media: UInt32, _ body: [UInt8]
+  ) {
+    head(count: format, type: type, words: 2 + body.count / 4)
+    append(sender)
+    append(media)
+    bytes += body
   }
 
   private mutating func head(count: UInt8, type: UInt8, words: Int) {

@@ -34,8 +34,11 @@ final class Spectator {
     parameters: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
   static let vp8 = Format(payloadType: 96, encoding: "VP8", clockRate: 90_000)
 
-  init(_ bench: Bench, number: UInt16 = 0) throws {
+  private let talks: Bool
+
+  init(_ bench: Bench, number: UInt16 = 0, talks: Bool = false) throws {
     self.bench = bench
+    self.talks = talks
     random = Random(seed: 300 + UInt64(number))
     place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 6000 + number)
     leg = try bench.plane.openPeer(PeerSpec(kinds: .audioAndVideo))
@@ -47,20 +50,40 @@ final class Spectator {
     configuration.takesPictures = true
     configuration.repairSource = 0xB2
     configuration.videoExtensions = ExtensionIDs.Kind.allCases
+    configuration.audioFeedback = ["nack"]
     configuration.videoFeedback = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"]
     connection = PeerConnection(configuration, SimulatedDTLS(number: 1), &turn)
   }
 
   func offer(_ formats: [Format] = [Spectator.h264]) -> SessionDescription {
     step {
-      $0.createOffer(audio: PeerMedia([.pcma], .recvonly), video: PeerMedia(formats, .recvonly), &$1)
+      $0.createOffer(
+        audio: PeerMedia([.pcma], talks ? .sendrecv : .recvonly), video: PeerMedia(formats, .recvonly), &$1)
     }
   }
 
   /// Offers, is answered, and begins to look for a path.
   func ask(for feed: FeedID, _ formats: [Format] = [Spectator.h264]) throws {
     let answer = try bench.plane.answerViewer(leg, offer(formats), feed: feed, sound: .hears(.pcma))
+    take(answer)
+  }
+
+  func take(_ answer: SessionDescription) {
+    learn(answer)
     step { try? $0.setRemote(answer: answer, &$1) }
+  }
+
+  /// What the world kept was thrown away.
+  func forget() { taken = 0 }
+
+  /// One packet of sound.
+  func say(_ sequence: UInt16, _ payload: [UInt8]) {
+    let plain = packet(8, sequence, UInt32(sequence) * 160, ssrc: 0xB0, payload)
+    var room = [UInt8](repeating: 0, count: 1500)
+    var span = room.mutableSpan
+    let length = connection.protect(
+      plain.span.extracting(0..<12), plain.span.extracting(12..<plain.count), into: &span)
+    post(Array(room[0..<length]))
   }
 
   @discardableResult func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
@@ -108,6 +131,9 @@ final class Spectator {
         case .rtp(.video, let length):
           let bytes = Array(connection.plain[0..<length])
           guard let header = try? PacketHeader(parsing: bytes.span) else { return }
+          if let number = Spectator.transportNumber(header, bytes) {
+            arrivals[number] = (bench.world.now, length + 16)
+          }
           if header.payloadType == connection.terms(.video)?.repairs.values.first {
             repairs.append((header, bytes))
           } else {
@@ -129,6 +155,102 @@ final class Spectator {
       }
     }
     hear()
+  }
+
+  /// Up to here nothing is missing.
+  private var whole = 0
+
+  /// Puts what was sent again in its place (RFC 4588), and all in order.
+  func mend() {
+    guard !repairs.isEmpty else { return }
+    for repair in repairs {
+      let start = repair.header.payload.lowerBound
+      guard repair.header.payload.count > 2 else { continue }
+      let number = UInt16(repair.bytes[start]) << 8 | UInt16(repair.bytes[start + 1])
+      let bytes = Array(repair.bytes[(start + 2)..<repair.header.payload.upperBound])
+      let head = PacketHeader(
+        payloadType: 102, sequence: number, timestamp: repair.header.timestamp, ssrc: 1,
+        marker: repair.header.marker
+      ).bytes
+      let packet = (0..<12).map { head[$0] } + bytes
+      if let header = try? PacketHeader(parsing: packet.span) { packets.append((header, packet)) }
+    }
+    repairs = []
+    guard let first = packets.first?.header.sequence else { return }
+    packets.sort {
+      Int16(bitPattern: $0.header.sequence &- first) < Int16(bitPattern: $1.header.sequence &- first)
+    }
+    var known: Set<UInt16> = []
+    packets.removeAll { !known.insert($0.header.sequence).inserted }
+  }
+
+  /// The numbers between the first and the last that are missing.
+  func missing() -> [UInt16] {
+    mend()
+    var result: [UInt16] = []
+    for index in packets.indices.dropFirst(whole + 1) {
+      var number = packets[index - 1].header.sequence &+ 1
+      if number == packets[index].header.sequence, result.isEmpty { whole = index - 1 }
+      while number != packets[index].header.sequence {
+        result.append(number)
+        number &+= 1
+      }
+    }
+    return result
+  }
+
+  /// The picture's source, as the answer said it.
+  private(set) var ssrc: UInt32 = 0
+  /// When each packet came, by its number across all.
+  private var arrivals: [UInt16: (at: Instant, bytes: Int)] = [:]
+
+  private func learn(_ answer: SessionDescription) {
+    for line in answer.media where line.kind == .video {
+      for attribute in line.attributes where attribute.name == "ssrc" {
+        if let number = attribute.value?.split(separator: " ").first.flatMap({ UInt32($0) }), ssrc == 0 {
+          ssrc = number
+        }
+      }
+    }
+  }
+
+  private var reported: UInt16 = 0
+  private var reports: UInt8 = 0
+
+  /// Tells when what came since the last time would have come by a slower path; lost is what that makes nil.
+  func tellArrivals(_ path: (Instant, Int) -> Instant?) {
+    var times: [Int64?] = []
+    let base = reported
+    while let came = arrivals[reported] {
+      times.append(path(came.at, came.bytes).map { $0.nanoseconds / 1000 / 250 * 250 })
+      arrivals[reported] = nil
+      reported &+= 1
+    }
+    guard !times.isEmpty else { return }
+    reports &+= 1
+    report {
+      $0.arrivals(
+        sender: 0xB1, media: ssrc, TransportFeedback(base: base, number: reports, arrivals: times))
+    }
+  }
+
+  /// The transport-wide number of a packet.
+  static func transportNumber(_ header: PacketHeader, _ bytes: [UInt8]) -> UInt16? {
+    // Its extension stands first.
+    let place = header.extensionData.lowerBound
+    guard header.extensionData.count >= 4, bytes[place] & 0x0F == 1 else { return nil }
+    return UInt16(bytes[place + 1]) << 8 | UInt16(bytes[place + 2])
+  }
+
+  /// Asks for what is missing.
+  func complain() {
+    let numbers = missing()
+    let media = ssrc
+    guard !numbers.isEmpty else { return }
+    report {
+      $0.receiverReport(ssrc: 0xB1, nil)
+      $0.lost(sender: 0xB1, media: media, numbers)
+    }
   }
 
   /// The pictures that its packets make, in the order of their numbers.
@@ -185,7 +307,10 @@ struct PaperCamera {
     // A whole slice of P or I, then the number, then noise.
     var slice: [UInt8] = isKey ? [0x65, 0x88] : [0x41, 0x9A]
     for shift in [24, 16, 8, 0] { slice.append(UInt8(truncatingIfNeeded: count >> shift)) }
-    while slice.count < length { slice.append(UInt8(truncatingIfNeeded: random.next())) }
+    slice += [UInt8](repeating: UInt8(truncatingIfNeeded: count), count: max(0, length - slice.count))
+    for place in stride(from: 6, to: slice.count, by: 97) {
+      slice[place] = UInt8(truncatingIfNeeded: random.next())
+    }
     units.append(slice)
     var all: [UInt8] = []
     var places: [Range<Int>] = []

@@ -94,8 +94,8 @@ import Wire
     // PID 0x0102 with a mask of 0x8001: the next, and the sixteenth after it.
     let bytes: [UInt8] = [0x81, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 5, 1, 2, 0x80, 1]
     #expect(try read(bytes) == .lost(sender: 9, media: 5, [0x0102, 0x0103, 0x0112]))
-    // Transport-wide feedback (15) is somebody else's.
-    #expect(try read([0x8F, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 5, 1, 2, 0x80, 1]) == .other(type: 205))
+    // Requests for a lower rate (3) are nobody's.
+    #expect(try read([0x83, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 5, 1, 2, 0x80, 1]) == .other(type: 205))
     #expect(throws: ControlError.length) { try read([0x81, 205, 0, 1, 0, 0, 0, 9]) }
   }
 
