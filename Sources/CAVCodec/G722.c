@@ -1,77 +1,10 @@
 #include "CAVCodec.h"
+#include "Library.h"
 
-#include <dlfcn.h>
-#include <libavcodec/avcodec.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-
 enum { FRAME = 160 };
-
-static struct {
-  const AVCodec *(*find_encoder)(enum AVCodecID);
-  const AVCodec *(*find_decoder)(enum AVCodecID);
-  AVCodecContext *(*alloc_context3)(const AVCodec *);
-  void (*free_context)(AVCodecContext **);
-  int (*open2)(AVCodecContext *, const AVCodec *, AVDictionary **);
-  int (*send_frame)(AVCodecContext *, const AVFrame *);
-  int (*receive_packet)(AVCodecContext *, AVPacket *);
-  int (*send_packet)(AVCodecContext *, const AVPacket *);
-  int (*receive_frame)(AVCodecContext *, AVFrame *);
-  AVPacket *(*packet_alloc)(void);
-  int (*new_packet)(AVPacket *, int);
-  void (*packet_unref)(AVPacket *);
-  void (*packet_free)(AVPacket **);
-  AVFrame *(*frame_alloc)(void);
-  void (*frame_free)(AVFrame **);
-  int (*frame_get_buffer)(AVFrame *, int);
-  int (*frame_make_writable)(AVFrame *);
-  void (*layout_default)(AVChannelLayout *, int);
-  int (*layout_copy)(AVChannelLayout *, const AVChannelLayout *);
-} av;
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int ready;  // Written once, under `once`.
-
-static int take(void *library, const char *name, void *place) {
-  void *symbol = dlsym(library, name);
-  memcpy(place, &symbol, sizeof symbol);
-  return symbol != NULL;
-}
-
-static void load(void) {
-  void *codec = dlopen("libavcodec.so." TEXT(LIBAVCODEC_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL);
-  void *util = dlopen("libavutil.so." TEXT(LIBAVUTIL_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL);
-  if (!codec || !util) return;
-  int good = take(codec, "avcodec_find_encoder", &av.find_encoder)
-      && take(codec, "avcodec_find_decoder", &av.find_decoder)
-      && take(codec, "avcodec_alloc_context3", &av.alloc_context3)
-      && take(codec, "avcodec_free_context", &av.free_context)
-      && take(codec, "avcodec_open2", &av.open2)
-      && take(codec, "avcodec_send_frame", &av.send_frame)
-      && take(codec, "avcodec_receive_packet", &av.receive_packet)
-      && take(codec, "avcodec_send_packet", &av.send_packet)
-      && take(codec, "avcodec_receive_frame", &av.receive_frame)
-      && take(codec, "av_packet_alloc", &av.packet_alloc)
-      && take(codec, "av_new_packet", &av.new_packet)
-      && take(codec, "av_packet_unref", &av.packet_unref)
-      && take(codec, "av_packet_free", &av.packet_free)
-      && take(util, "av_frame_alloc", &av.frame_alloc)
-      && take(util, "av_frame_free", &av.frame_free)
-      && take(util, "av_frame_get_buffer", &av.frame_get_buffer)
-      && take(util, "av_frame_make_writable", &av.frame_make_writable)
-      && take(util, "av_channel_layout_default", &av.layout_default)
-      && take(util, "av_channel_layout_copy", &av.layout_copy);
-  ready = good;
-}
-
-int vestibule_av_prepare(void) {
-  pthread_once(&once, load);
-  return ready;
-}
 
 struct vestibule_g722 {
   AVCodecContext *context;
