@@ -10,18 +10,26 @@ package final class AACDecoder {
   /// What a frame of 2048 samples at the slowest rate becomes, and what the resampler had kept.
   private static let room = 4096
 
-  private let coder: OpaquePointer
+  /// Frames in a row that could not be read: a broken one may have told the decoder of another stream.
+  private static let patience = 4
+
+  private var coder: OpaquePointer
+  private let config: [UInt8]
+  private var failures = 0
   private var samples = [Int16](repeating: 0, count: AACDecoder.room)
 
   /// `config` is the AudioSpecificConfig out of a session description. Nil when it cannot be read, or the library is
   /// missing.
   package init?(config: [UInt8]) {
-    guard (2...64).contains(config.count) else { return nil }
-    let made = unsafe config.withUnsafeBufferPointer { input in
+    guard (2...64).contains(config.count), let made = unsafe AACDecoder.make(config) else { return nil }
+    unsafe coder = made
+    self.config = config
+  }
+
+  private static func make(_ config: [UInt8]) -> OpaquePointer? {
+    unsafe config.withUnsafeBufferPointer { input in
       unsafe vestibule_aac_make(input.baseAddress!, Int32(input.count))
     }
-    guard let made = unsafe made else { return nil }
-    unsafe coder = made
   }
 
   deinit { unsafe vestibule_aac_free(coder) }
@@ -37,6 +45,16 @@ package final class AACDecoder {
           coder, input.baseAddress!, Int32(input.count), output.baseAddress!, Int32(output.count))
       }
     }
+    if count < 0 {
+      failures += 1
+      if failures >= AACDecoder.patience, let made = unsafe AACDecoder.make(config) {
+        failures = 0
+        unsafe vestibule_aac_free(self.coder)
+        unsafe self.coder = made
+      }
+      return []
+    }
+    failures = 0
     guard count > 0 else { return [] }
     return samples[..<Int(count)].map { G711.a(from: $0) }
   }
