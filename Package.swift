@@ -92,6 +92,11 @@ let rooms: [Target] = [
       "WebRTC", "MediaPlane", "Web",
     ]),
 
+  // The cameras of this machine, a thread each: only the daemon makes them.
+  room(
+    "Capture",
+    ["Wire", "Reactor", "Codecs", "Devices", "RTP", "Directory", "Cameras"]),
+
   // Floor 4
   room("Provisioning", ["Wire", "Crypto", "JSON", "HTTP", "Directory", "Web", "CQRencode"]),
   room(
@@ -118,7 +123,7 @@ let programs: [Target] = [
     dependencies: [
       "Wire", "Journal", "Reactor", "Crypto", "Codecs", "Devices", "JSON", "RTP", "Directory", "Transport",
       "Store",
-      "WebRTC", "Doors", "Cameras", "Gateway",
+      "WebRTC", "Doors", "Cameras", "Capture", "Gateway",
     ], swiftSettings: house),
   .executableTarget(
     name: "vestibule",
@@ -148,6 +153,7 @@ let roomTests: [Target] = [
       "WebRTC", "MediaPlane",
       "Web", "Cameras", "Simulation",
     ]),
+  tests("Capture", ["Wire", "Reactor", "Codecs", "Devices", "RTP", "Directory", "Cameras", "Capture"]),
   tests("SDP", ["Wire", "SDP"]),
   tests("RTP", ["Wire", "RTP"]),
   tests("HTTP", ["Wire", "HTTP"]),
@@ -175,7 +181,10 @@ let roomTests: [Target] = [
 /// The simulated outside: never shipped.
 let simulation: [Target] = [
   .target(
-    name: "Simulation", dependencies: ["Wire", "Crypto", "Transport", "Devices", "WebRTC", "CSQLite"],
+    name: "Simulation",
+    dependencies: [
+      "Wire", "Crypto", "RTP", "Directory", "Transport", "Devices", "WebRTC", "Cameras", "CSQLite",
+    ],
     path: "Tests/Simulation", exclude: ["Building"],
     swiftSettings: house),
   // The real gateway in its simulated building.

@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <resolv.h>
@@ -118,6 +119,13 @@ int clinux_eventfd_take(int fd) {
   do got = read(fd, &count, sizeof count);
   while (got < 0 && errno == EINTR);
   return got < 0 ? -errno : 0;
+}
+
+int clinux_wait_readable(int one, int other, int64_t nanoseconds) {
+  struct pollfd watched[2] = {{.fd = one, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+  struct timespec left = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  if (ppoll(watched, 2, nanoseconds < 0 ? NULL : &left, NULL) <= 0) return 0;
+  return (watched[0].revents != 0) | (watched[1].revents != 0) << 1;
 }
 
 // MARK: Clocks and chance

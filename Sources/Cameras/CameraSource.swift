@@ -61,5 +61,5 @@ package struct SourceFault: Error, Hashable, Sendable {
 /// own; simulated beside the tests.
 package protocol LocalCameras: AnyObject {
   /// `hear` is called on the caller's thread, later, never before this returns.
-  func open(_ source: Camera.Source, hear: @escaping (SourceNews) -> Void) -> any CameraSource
+  func open(_ camera: Camera, hear: @escaping (SourceNews) -> Void) -> any CameraSource
 }

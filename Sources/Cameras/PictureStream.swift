@@ -1,10 +1,10 @@
-internal import RTP
+package import RTP
 internal import Wire
 
 /// The pictures of a camera's packets, fit to be handed on: from a key picture with its parameter sets on, and after a
 /// loss from the next one on.
-struct PictureStream {
-  enum Outcome {
+package struct PictureStream {
+  package enum Outcome {
     case nothing
     /// A picture came that nobody can begin with.
     case wantsKey
@@ -21,7 +21,7 @@ struct PictureStream {
   private var losses = 0
 
   /// `parameterSets`: what the camera's description carried.
-  init(parameterSets: [[UInt8]] = []) {
+  package init(parameterSets: [[UInt8]] = []) {
     for set in parameterSets { note(set) }
   }
 
@@ -44,6 +44,11 @@ struct PictureStream {
       isWaiting = true
     }
     guard let unit else { return .nothing }
+    return take(unit)
+  }
+
+  /// The next picture of a source that hands in whole ones.
+  package mutating func take(_ unit: AccessUnit) -> Outcome {
     var hasSPS = false
     var hasPPS = false
     for range in unit.units {

@@ -123,6 +123,9 @@ package struct VideoEncoder: ~Copyable {
     )
   }
 
+  /// Whether another rate costs neither a new encoder nor a key picture.
+  package var changesRate: Bool { setting.coding == .h264 && !isBoard }
+
   /// Codes one picture. `time`, on a clock of 90 kHz, must grow. What comes out: one picture as a rule; none, or one
   /// handed in before, from an encoder of the board.
   package mutating func encode(

@@ -174,6 +174,8 @@ extension Camera {
     if let username { fields.append(field("username", .string(username))) }
     if password != .none { fields.append(field("password", password.written)) }
     fields.append(field("view", .string(view.rawValue)))
+    let settings = capture.fields
+    if !settings.isEmpty { fields.append(field("capture", .object(settings))) }
     return fields
   }
 }

@@ -64,9 +64,23 @@ extension DirectoryReader {
           member.wrong(expected: expected)
         }
       }
+      var capture = Capture()
+      if let member = reader.presentMember("capture") {
+        if case .rtsp = source {
+          // A mask that hid nothing would be the worst of settings.
+          member.wrong(
+            expected: "a capture device or the test picture",
+            found:
+              "a network camera, whose pictures pass as they are: set size, rate and masks in the camera itself"
+          )
+          _ = member.object { self.capture(&$0) }
+        } else {
+          capture = member.object { self.capture(&$0) } ?? capture
+        }
+      }
       return Camera(
         id: CameraID(id), source: source, username: reader.optionalString("username"),
-        password: self.password(&reader), view: reader.choice("view", default: .ring))
+        password: self.password(&reader), view: reader.choice("view", default: .ring), capture: capture)
     }
   }
 

@@ -93,16 +93,19 @@ package struct Camera: Hashable, Sendable {
   package var username: String?
   package var password: DevicePassword
   package var view: View
+  /// Of a camera that is not the network's.
+  package var capture: Capture
 
   package init(
     id: CameraID, source: Source, username: String? = nil, password: DevicePassword = .none,
-    view: View = .ring
+    view: View = .ring, capture: Capture = Capture()
   ) {
     self.id = id
     self.source = source
     self.username = username
     self.password = password
     self.view = view
+    self.capture = capture
   }
 }
 

@@ -138,15 +138,22 @@ private final class ThreadBody: Sendable {
 
 /// Runs `body` on a thread of its own, with every signal blocked. The result is for joining or detaching.
 func startThread(named name: String, _ body: @escaping @Sendable () -> Void) -> UInt64 {
+  guard let handle = tryThread(named: name, body) else { preconditionFailure("the kernel gave no thread") }
+  return handle
+}
+
+/// The same; nil when the kernel gives no thread.
+func tryThread(named name: String, _ body: @escaping @Sendable () -> Void) -> UInt64? {
   var handle: UInt64 = 0
-  let context = unsafe Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+  let parcel = unsafe Unmanaged.passRetained(ThreadBody(body))
   let failure = unsafe clinux_thread_start(
     String(name.prefix(15)),
     { context in
       guard let context = unsafe context else { return }
       clinux_block_signals()
       unsafe Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run()
-    }, context, &handle)
-  precondition(failure == 0, "the kernel gave no thread")
-  return handle
+    }, parcel.toOpaque(), &handle)
+  if failure == 0 { return handle }
+  unsafe parcel.release()
+  return nil
 }

@@ -44,7 +44,7 @@ extension Reactor {
     case .datagram(let own): own.local
     case .listener(let own): own.local
     case .stream(let own): own.phase == .connecting || own.phase == .open ? own.local : nil
-    case nil: nil
+    case .ear, nil: nil
     }
   }
 

@@ -29,6 +29,7 @@ package final class Reactor: World {
     case datagram(DatagramSocket)
     case stream(Stream)
     case listener(Listener)
+    case ear(Ear)
   }
 
   /// What must be told at the start of the next turn, because its cause lay inside a resident's own call.
@@ -173,6 +174,7 @@ package final class Reactor: World {
       case .datagram(let socket): serve(socket, id, event.events, resident)
       case .stream(let stream): serve(stream, id, event.events, resident)
       case .listener(let listener): accept(listener, id, resident)
+      case .ear(let ear): ear.hear()
       case nil: break
       }
     }
@@ -213,7 +215,7 @@ package final class Reactor: World {
     case .listener(let listener):
       listener.isPaused = false
       clinux_epoll_add(epoll.number, listener.descriptor.number, Happening.readable, handle.raw)
-    case .datagram, nil: break
+    case .datagram, .ear, nil: break
     }
   }
 
@@ -392,7 +394,12 @@ package final class Reactor: World {
 
   func drop(_ id: SocketID) {
     guard let socket = sockets.remove(id.handle) else { return }
-    if case .stream(let stream) = socket { timers.cancel(stream.deadline) }
+    switch socket {
+    case .stream(let stream): timers.cancel(stream.deadline)
+    // Its descriptor lives on with the mailbox.
+    case .ear(let ear): clinux_epoll_remove(epoll.number, ear.descriptor)
+    case .datagram, .listener: break
+    }
     // The last reference goes here: the kernel forgets the descriptor and epoll with it.
   }
 

@@ -195,6 +195,41 @@ import Wire
     #expect(!found.joined().contains("hunter2"))
   }
 
+  @Test func howADeviceIsTakenUpIsReadAndWritten() throws {
+    let text = """
+      { cameras: [ { id: "a", source: "v4l2:/dev/video0", capture: { width: 640, height: 480, rate: 15, bitRate: 900,
+          controls: [ { name: "Brightness", value: -3 } ], masks: [ { x: 0, y: 500, width: 250, height: 500 } ] } },
+        { id: "b", source: "test:pattern" } ] }
+      """
+    let building = try Building.read(Array(text.utf8), file: "d").building
+    let capture = try #require(building.camera("a")).capture
+    #expect(capture.width == 640 && capture.height == 480 && capture.framesPerSecond == 15)
+    #expect(capture.bitRate == 900)
+    #expect(capture.controls == [.init(name: "Brightness", value: -3)])
+    #expect(capture.masks == [.init(x: 0, y: 500, width: 250, height: 500)])
+    #expect(building.camera("b")?.capture == Capture())
+    let again = try Building.read(Array(building.exportedText.utf8), file: "again").building
+    #expect(again.cameras == building.cameras)
+    #expect(!building.exportedText.contains("\"capture\": {}"))
+  }
+
+  @Test(arguments: [
+    "{ width: 100 }", "{ height: 5000 }", "{ rate: 0 }", "{ bitRate: 1 }", "{ masks: [ { x: 0 } ] }",
+    "{ masks: [ { x: 0, y: 0, width: 1001, height: 5 } ] }", "{ controls: [ { value: 1 } ] }",
+    "{ colour: 1 }",
+  ])
+  func whatNoDeviceCouldBeToldIsRefused(_ capture: String) {
+    #expect(!faults("{ cameras: [{ id: 'c', source: 'v4l2:/dev/video0', capture: \(capture) }] }").isEmpty)
+  }
+
+  @Test func aMaskOverANetworkCameraIsSaidToBeImpossible() {
+    let found = faults(
+      "{ cameras: [{ id: 'c', source: 'rtsp://192.0.2.1/', capture: { masks: [{ x: 0, y: 0, width: 9, height: 9 }] } }] }"
+    )
+    #expect(found.count == 1)
+    #expect(found[0].contains("pass as they are"))
+  }
+
   @Test(arguments: [
     "{ kind: 'http', url: 'http://admin:hunter2@192.0.2.1' }", "{ kind: 'http', url: 'ftp://192.0.2.1' }",
     "{ kind: 'http' }", "{ kind: 'http', url: 'http:///x' }", "{ kind: 'gpio', chip: 'gpiochip0' }",

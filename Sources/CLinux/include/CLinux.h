@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CLinuxCapture.h"
+
 /// An endpoint. IPv4 is the mapped form; `high` and `low` are big-endian words as numbers; `path` is AF_UNIX.
 typedef struct {
   uint64_t high;
@@ -25,6 +27,10 @@ int clinux_eventfd(int blocking);
 int clinux_eventfd_signal(int fd);
 /// Takes the count; blocks when the eventfd was made blocking.
 int clinux_eventfd_take(int fd);
+
+/// Waits until one of two descriptors (-1: none) is readable or in a bad way, or for `nanoseconds` (negative: for ever).
+/// Bit 0 for `one`, bit 1 for `other`.
+int clinux_wait_readable(int one, int other, int64_t nanoseconds);
 
 // Clocks and chance
 
