@@ -120,6 +120,20 @@ struct HostilePeerTests {
 
   private func laterTurn(at milliseconds: Int64) -> Turn { turn(at: milliseconds, seed: 2) }
 
+  @Test func aDeadPairHoldsUpNoOtherOfItsFoundation() {
+    let candidates = (1...2).map {
+      Candidate(foundation: "1", priority: 9 - $0, endpoint: endpoint("198.51.100.\($0):5000"), kind: .host)
+    }
+    var agent = Self.agent(remote: ICEDescription(credentials: StreamTests.theirs, candidates: candidates))
+    var reached: [Endpoint] = []
+    for milliseconds in stride(from: 1, to: 1000, by: 10) as StrideTo<Int64> {
+      var turn = turn(at: milliseconds)
+      agent.advance(&turn)
+      reached += turn.out.taken().map(\.flow.remote)
+    }
+    #expect(reached.contains(candidates[0].endpoint) && reached.contains(candidates[1].endpoint))
+  }
+
   @Test func anAnswerFromElsewhereFailsThePair() throws {
     let candidate = Candidate(
       foundation: "1", priority: 5, endpoint: endpoint("198.51.100.7:5000"), kind: .host)

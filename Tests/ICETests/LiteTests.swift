@@ -52,6 +52,14 @@ struct LiteTests {
     return (message, one.bytes, one.flow)
   }
 
+  @Test func besideAnotherLiteOneItFailsAndWaitsForNothing() {
+    var agent = Self.agent()
+    var turn = turn(at: 1)
+    agent.setRemote(ICEDescription(credentials: StreamTests.theirs, candidates: [], isLite: true), &turn)
+    #expect(agent.news() == [.failed])
+    #expect(agent.nextDeadline == nil)
+  }
+
   @Test func itSaysWhatItIs() {
     let said = Self.agent().localDescription
     #expect(said.isLite && said.isComplete)

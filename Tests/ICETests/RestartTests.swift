@@ -8,16 +8,17 @@ struct RestartTests {
   static func restart(_ a: Player, _ b: Player, _ network: VirtualNetwork) {
     a.step { $0.restart(&$1) }
     let offer = a.agent.localDescription
-    a.step { $0.gather(&$1) }
     network.later(network.signalling) {
       b.step { agent, turn in
         agent.restart(&turn)
         agent.setRemote(offer, &turn)
       }
       let answer = b.agent.localDescription
-      b.step { $0.gather(&$1) }
       network.later(network.signalling) { a.step { $0.setRemote(answer, &$1) } }
+      b.step { $0.gather(&$1) }
     }
+    // What is found at once is told after the offer.
+    a.step { $0.gather(&$1) }
   }
 
   static func pair(_ modes: (ICEMode, ICEMode), seed: UInt64 = 1) -> (VirtualNetwork, Player, Player) {

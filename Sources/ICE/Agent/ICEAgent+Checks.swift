@@ -34,22 +34,21 @@ extension ICEAgent {
     !steps.isEmpty || (remoteCredentials != nil && !triggered.isEmpty) || nextOrdinary() != nil
   }
 
-  /// The best pair that waits, else the best frozen one whose foundation rests (RFC 8445 section 6.1.4.2).
+  /// The best pair that waits, else the best frozen one. Section 6.1.4.2 would leave a frozen one until others of its
+  /// foundation have ended, which for a dead one takes half a minute; nothing is lost by trying it when nothing else
+  /// waits for its turn.
   private func nextOrdinary() -> Int? {
     guard remoteCredentials != nil, !isConcluded, standing != .over else { return nil }
     var best: Int?
     var frozen: Int?
     for (place, pair) in pairs.enumerated() where pair.generation == generation {
+      func isBetter(than other: Int?) -> Bool {
+        isReady(pair) && other.map { pairs[$0].priority(role) < pair.priority(role) } ?? true
+      }
       switch pair.state {
-      case .waiting where isReady(pair):
-        if best.map({ pairs[$0].priority(role) < pair.priority(role) }) ?? true { best = place }
-      case .frozen where isReady(pair):
-        let isBusy = pairs.contains {
-          $0.generation == generation && $0.foundation == pair.foundation
-            && ($0.state == .waiting || $0.state == .inProgress)
-        }
-        if !isBusy, frozen.map({ pairs[$0].priority(role) < pair.priority(role) }) ?? true { frozen = place }
-      default: break
+      case .waiting: if isBetter(than: best) { best = place }
+      case .frozen: if isBetter(than: frozen) { frozen = place }
+      case .inProgress, .succeeded, .failed: break
       }
     }
     return best ?? frozen

@@ -63,7 +63,10 @@ extension ICEAgent {
       let heard = paths.first { $0.path.isSame(as: path) }?.heard ?? now
       consent = heard
       nextConsent = heard + configuration.consentInterval
-      if standing != .connected, now - heard < configuration.disconnection {
+      if now - heard >= configuration.disconnection {
+        if standing == .connected { report(.disconnected) }
+        standing = .disconnected
+      } else if standing != .connected {
         standing = .connected
         report(.connected)
       }
@@ -139,11 +142,12 @@ extension ICEAgent {
   mutating func watchFull(_ now: Instant) {
     if standing == .connected || standing == .disconnected, let heard = consent {
       if now - heard >= configuration.expiry {
-        guard outliveEarlier(now) else {
+        guard outliveEarlier() else {
           end()
           report(.consentLost)
           return
         }
+        choose(now)
       } else if now - heard >= configuration.disconnection, standing == .connected {
         standing = .disconnected
         report(.disconnected)
@@ -166,8 +170,8 @@ extension ICEAgent {
 
   /// What was selected before a restart is silent for too long. False when there is no restart that the peer has
   /// answered; else the session is new again, and lives or fails by the restart.
-  mutating func outliveEarlier(_ now: Instant) -> Bool {
-    guard isRestarting, let started, !hasFailed else { return false }
+  mutating func outliveEarlier() -> Bool {
+    guard isRestarting, started != nil, !hasFailed else { return false }
     standing = .new
     selected = nil
     consent = nil
@@ -175,8 +179,6 @@ extension ICEAgent {
     paths.removeAll()
     pairs.removeAll { $0.generation != generation }
     exchanges.removeAll { $0.purpose == .consent }
-    deadline = started + configuration.patience
-    if configuration.mode == .full { choose(now) }
     return true
   }
 

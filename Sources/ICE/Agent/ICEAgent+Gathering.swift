@@ -6,6 +6,11 @@ extension ICEAgent {
   /// Starts asking the servers; `gatheringDone` follows, at once for a lite agent. Call it again after a restart.
   package mutating func gather(_ turn: inout Turn) {
     guard gathering == .idle else { return }
+    guard configuration.mode == .full else {
+      gathering = .done
+      report(.gatheringDone)
+      return
+    }
     gathering = .running(turn.now + configuration.gathering)
     for (place, base) in configuration.bases.enumerated() where base.asksServers && base.transport == .udp {
       for (number, server) in configuration.servers.enumerated()
@@ -26,6 +31,7 @@ extension ICEAgent {
         let allocation = known ?? allocations.count - 1
         allocations[allocation].state = .none
         allocations[allocation].challenges = 0
+        allocations[allocation].isReclaimed = false
         steps.append(.relay(allocation, .allocate))
       }
     }

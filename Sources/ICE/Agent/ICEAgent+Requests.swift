@@ -145,7 +145,7 @@ extension ICEAgent {
     if standing != .connected {
       standing = .connected
       report(.connected)
-      deadline = now + configuration.disconnection
+      settleLite()
     }
   }
 
@@ -184,24 +184,31 @@ extension ICEAgent {
 
   /// Lite: tells silence and its end to the owner.
   mutating func watchLite(_ now: Instant) {
-    guard let heard = consent else {
-      guard standing == .new, let started, now >= started + configuration.patience else { return }
-      end()
-      report(.failed)
-      return
-    }
-    if now - heard >= configuration.expiry {
-      guard !outliveEarlier(now) else { return }
-      end()
-      report(.consentLost)
-    } else if now - heard >= configuration.disconnection {
-      if standing == .connected {
+    if let heard = consent {
+      if now - heard >= configuration.expiry {
+        if !outliveEarlier() {
+          end()
+          report(.consentLost)
+        }
+      } else if now - heard >= configuration.disconnection, standing == .connected {
         standing = .disconnected
         report(.disconnected)
       }
-      deadline = heard + configuration.expiry
+    } else if standing == .new, let started, now >= started + configuration.patience {
+      end()
+      report(.failed)
+    }
+    settleLite()
+  }
+
+  /// Lite: when to look again.
+  mutating func settleLite() {
+    if let consent {
+      deadline = consent + (standing == .connected ? configuration.disconnection : configuration.expiry)
+    } else if standing == .new, let started {
+      deadline = started + configuration.patience
     } else {
-      deadline = heard + configuration.disconnection
+      deadline = nil
     }
   }
 }

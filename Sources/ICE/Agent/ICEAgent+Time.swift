@@ -22,7 +22,10 @@ extension ICEAgent {
 
   /// After every step: begins what may begin now, and knows when to come back.
   mutating func settle(_ turn: inout Turn) {
-    guard configuration.mode == .full else { return }
+    guard configuration.mode == .full else {
+      settleLite()
+      return
+    }
     considerNominating(turn.now)
     while turn.now >= nextPaced, beginOne(&turn) {
       nextPaced = turn.now + configuration.pacing

@@ -161,9 +161,12 @@ package struct ICEAgent: Sendable {
     if configuration.mode == .lite {
       remoteCredentials = description.credentials
       if isRestarting { started = turn.now }
-      guard description.isLite else { return }
+      guard description.isLite else {
+        settleLite()
+        return
+      }
       // Somebody must check.
-      standing = .over
+      end()
       report(.failed)
       return
     }
@@ -238,7 +241,6 @@ package struct ICEAgent: Sendable {
     if self.selected == nil, standing == .connected {
       standing = .disconnected
       report(.disconnected)
-      deadline = (consent ?? turn.now) + configuration.expiry
     }
     settle(&turn)
   }
