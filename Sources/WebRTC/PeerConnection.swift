@@ -205,11 +205,26 @@ package final class PeerConnection {
 
   /// Ends it: says goodbye, gives relays back. Nothing is sent or taken after.
   package func close(_ turn: inout Turn) {
+    farewell(&turn)
+    leave(&turn)
+  }
+
+  /// Ends it like `close`, but for the relays that its configuration brought: they are the caller's again.
+  package func closeLeavingRelays(_ turn: inout Turn) -> [ICERelay] {
+    farewell(&turn)
+    let relays = configuration.ice.relays.isEmpty || isOver ? [] : agent.takeRelays(&turn)
+    leave(&turn)
+    return relays
+  }
+
+  private func farewell(_ turn: inout Turn) {
+    guard !isOver, let association else { return }
+    association.close()
+    flush(association, &turn)
+  }
+
+  private func leave(_ turn: inout Turn) {
     guard !isOver else { return }
-    if let association {
-      association.close()
-      flush(association, &turn)
-    }
     agent.close(&turn)
     while agent.next() != nil {}
     forgetAssociation()

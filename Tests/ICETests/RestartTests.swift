@@ -167,4 +167,50 @@ struct RestartTests {
     network.run(60_000)
     expectTalk(a, b, network)
   }
+
+  /// The same for a full agent, in either role: it finds the peer by its checks, and its consent goes with it.
+  @Test(arguments: [ICERole.controlling, .controlled])
+  func aFullAgentFollowsAPeerThatComesFromAnotherPort(_ role: ICERole) {
+    let network = VirtualNetwork(seed: 5)
+    let server = RelayServer(network, "203.0.113.1")
+    let a = Player(
+      "A", network, at: ["10.0.0.1:1000"], behind: network.translator(.portRestricted, "192.0.2.1"), .full,
+      role == .controlling ? .controlled : .controlling, servers: [server.stun])
+    let b = Player("B", network, at: ["198.51.100.2:2000"], .full, role)
+    network.introduce(a, b)
+    network.run(5000)
+    expectTalk(a, b, network)
+    for _ in 0..<3 {
+      let old = b.agent.selected
+      a.translator?.forget()
+      b.payloads = []
+      a.payloads = []
+      for _ in 0..<500 {
+        a.say([128, 0, 1])
+        b.say([128, 0, 2])
+        network.run(20)
+      }
+      #expect(b.agent.selected != old)
+      // Away for as long as a consent check and the silence take, not longer.
+      #expect(a.payloads.count > 50, "\(a.payloads.count)")
+      expectTalk(a, b, network)
+      network.run(60_000)
+      expectTalk(a, b, network)
+    }
+    #expect(!a.told(.consentLost) && !b.told(.consentLost) && !b.told(.failed))
+  }
+
+  /// A selected pair that is merely quiet stays: nothing is followed while its consent is answered.
+  @Test func aQuietPathIsNotLeft() {
+    let network = VirtualNetwork(seed: 6)
+    let a = Player("A", network, at: ["10.0.0.1:1000", "10.0.0.2:1000"], .full, .controlling)
+    let b = Player("B", network, at: ["10.0.0.9:2000"], .full, .controlled)
+    network.introduce(a, b)
+    network.run(5000)
+    let selected = (a.agent.selected, b.agent.selected)
+    for _ in 0..<10 {
+      network.run(60_000)
+      #expect(a.agent.selected == selected.0 && b.agent.selected == selected.1)
+    }
+  }
 }

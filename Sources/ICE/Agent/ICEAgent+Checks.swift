@@ -243,7 +243,8 @@ extension ICEAgent {
   mutating func checked(
     _ path: ICEPath, priority: UInt32, isNominating: Bool, _ turn: inout Turn
   ) {
-    _ = validate(path, priority: priority, turn.now)
+    let known = validate(path, priority: priority, turn.now)
+    paths[known].checked = turn.now
     guard let base = basePlace(path) else { return }
     let isTCP = path.flow.transport != .udp
     let remote: RemoteCandidate
@@ -257,6 +258,7 @@ extension ICEAgent {
       if remotes.count < 2 * configuration.remoteLimit { remotes.append(remote) }
     }
     guard let place = pair(base, remote, turn.now, carrier: isTCP ? path.flow : nil) else { return }
+    if isConcluded, let selected, !selected.isSame(as: path) { rival = pairs[place].number }
     let wantsIt = isNominating && role == .controlled
     switch pairs[place].state {
     case .succeeded:

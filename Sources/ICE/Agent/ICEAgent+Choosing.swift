@@ -10,6 +10,7 @@ extension ICEAgent {
     pairs[place].isWanted = false
     guard !isConcluded else { return }
     isConcluded = true
+    lastConcluded = lastPair
     isRestarting = false
     earlierCredentials = nil
     earlierRemoteCredentials = nil
@@ -24,11 +25,8 @@ extension ICEAgent {
       if case .check = exchanges[other].purpose { exchanges[other].isAbandoned = true }
     }
     mappings.removeAll()
-    relayEnd = now + ICEAgent.relayGrace
+    relayEnd = configuration.relayGrace.map { now + $0 }
   }
-
-  /// How long relays that are not used are kept after the end of the checks.
-  static let relayGrace = Interval.seconds(5)
 
   /// Selects the best nominated pair, before there is one the best valid, during a restart the old one.
   mutating func choose(_ now: Instant) {
@@ -59,6 +57,7 @@ extension ICEAgent {
       report(.selected(path))
     }
     if isOther {
+      carried = nil
       // The peer's consent is for one way, and as old as its last answer there.
       let heard = paths.first { $0.path.isSame(as: path) }?.heard ?? now
       consent = heard
@@ -101,6 +100,47 @@ extension ICEAgent {
     let number = pairs[best].number
     triggered.removeAll { $0 == number }
     triggered.insert(number, at: 0)
+  }
+
+  /// How long a full agent's selected path brings nothing before another that the peer checks takes over: long enough
+  /// that a consent check of ours went unanswered. Shorter where all speaks for a translator that gave the peer another
+  /// port: then nothing else would tell us, and the peer itself does not know.
+  private var silence: Interval { configuration.consentInterval * 6 / 5 + .milliseconds(1500) }
+
+  /// Goes over to the pair that the peer checks, when the selected one has fallen silent.
+  mutating func considerFollowing(_ now: Instant) {
+    rivalry = nil
+    guard isConcluded, let selected, let rival else { return }
+    guard let place = pairPlace(rival), pairs[place].generation == generation else {
+      self.rival = nil
+      return
+    }
+    let way = path(of: pairs[place])
+    guard pairs[place].isValid, !way.isSame(as: selected),
+      let checked = paths.first(where: { $0.path.isSame(as: way) })?.checked
+    else { return }
+    let last = lastSign(of: selected) ?? Instant(nanoseconds: .min)
+    guard checked > last else { return }
+    let isMoved =
+      rival > lastConcluded && way.peer.address == selected.peer.address && way.flow.transport == .udp
+      && selected.flow.transport == .udp
+    let moment = last + (isMoved ? ICEAgent.silenceOfPort : silence)
+    guard now >= moment else {
+      rivalry = moment
+      return
+    }
+    self.rival = nil
+    for other in pairs.indices where path(of: pairs[other]).isSame(as: selected) {
+      pairs[other].state = .failed
+      pairs[other].isValid = false
+      pairs[other].isNominated = false
+    }
+    nominate(place, now)
+    if role == .controlling {
+      pairs[place].isWanted = true
+      trigger(place)
+    }
+    choose(now)
   }
 
   /// An answer to a consent check, or another proof by our own question, came by this path.
@@ -189,6 +229,7 @@ extension ICEAgent {
     consent = nil
     nextConsent = nil
     nomination = nil
+    rival = nil
     paths.removeAll()
     pairs.removeAll()
     triggered.removeAll()
@@ -224,12 +265,14 @@ extension ICEAgent {
     gathering = .idle
     remoteIsComplete = false
     isConcluded = false
+    rival = nil
     hasFailed = false
     firstValid = nil
     nomination = nil
     started = nil
     relayEnd = nil
     if standing == .over { standing = .new }
+    prepareKnown(&turn)
     settle(&turn)
   }
 

@@ -23,10 +23,11 @@ extension ICEAgent {
         let known = allocations.firstIndex { $0.server == number && $0.flow == flow }
         if let known, allocations[known].state == .granted {
           // Kept over the restart, if the server still knows us.
-          addRelay(known, &turn)
           steps.append(.relay(known, .refresh))
           continue
         }
+        // Asked before the restart, and not yet answered.
+        if let known, isAsking(known) { continue }
         if known == nil { allocations.append(Allocation(server: number, account: account, flow: flow)) }
         let allocation = known ?? allocations.count - 1
         allocations[allocation].state = .none
@@ -35,7 +36,24 @@ extension ICEAgent {
         steps.append(.relay(allocation, .allocate))
       }
     }
+    for place in allocations.indices where allocations[place].isAdopted {
+      switch allocations[place].state {
+      case .granted: if generation > 0 { steps.append(.relay(place, .refresh)) }
+      case .none, .refused:
+        if isAsking(place) { break }
+        allocations[place].challenges = 0
+        allocations[place].isReclaimed = false
+        steps.append(.relay(place, .allocate))
+      case .asked: break
+      }
+    }
     settle(&turn)
+  }
+
+  /// Whether a lease is asked for that was neither granted nor refused yet.
+  private func isAsking(_ place: Int) -> Bool {
+    allocations[place].isWanted || steps.contains(.relay(place, .allocate))
+      || exchanges.contains { $0.purpose == .relay(place, .allocate) }
   }
 
   /// Ends gathering when nothing is outstanding, or its time is up.
@@ -43,13 +61,14 @@ extension ICEAgent {
     guard case .running(let limit) = gathering else { return }
     let isBusy =
       steps.contains(where: \.isGathering) || exchanges.contains { $0.purpose.isGathering && !$0.isAbandoned }
+      || allocations.contains(where: \.isWanted)
     guard !isBusy || now >= limit else { return }
     gathering = .done
     report(.gatheringDone)
   }
 
   /// A server told us our address.
-  mutating func learnMapping(_ endpoint: Endpoint, base: Int, server: Endpoint) {
+  mutating func learnMapping(_ endpoint: Endpoint, base: Int, server: Endpoint, isNews: Bool = true) {
     let host = configuration.bases[base]
     guard endpoint.isUsable, !candidates.contains(where: { $0.endpoint == endpoint && $0.transport == .udp })
     else { return }
@@ -57,11 +76,11 @@ extension ICEAgent {
       Candidate(
         foundation: foundation(.serverReflexive, host.local.address, server.address),
         priority: Candidate.priority(.serverReflexive, order: base), endpoint: endpoint,
-        kind: .serverReflexive, related: host.local))
+        kind: .serverReflexive, related: host.local), isNews: isNews)
   }
 
   /// A relay lent us an address, or still does: a candidate and a base.
-  mutating func addRelay(_ place: Int, _ turn: inout Turn) {
+  mutating func addRelay(_ place: Int, _ turn: inout Turn, isNews: Bool = true) {
     let allocation = allocations[place]
     guard let relayed = allocation.relayed else { return }
     let server = configuration.servers[allocation.server].endpoint.address
@@ -80,13 +99,29 @@ extension ICEAgent {
       bases.append(base)
       number = bases.count - 1
     }
-    addCandidate(candidate)
+    addCandidate(candidate, isNews: isNews)
     for remote in remotes { pair(number, remote, turn.now) }
   }
 
-  private mutating func addCandidate(_ candidate: Candidate) {
+  private mutating func addCandidate(_ candidate: Candidate, isNews: Bool) {
     candidates.append(candidate)
-    report(.candidate(candidate))
+    if isNews { report(.candidate(candidate)) }
+  }
+
+  /// What is known before anybody is asked: it stands in the description. At the beginning, and after a restart.
+  mutating func prepareKnown(_ turn: inout Turn) {
+    guard configuration.mode == .full else { return }
+    for mapping in configuration.mappings {
+      guard
+        let base = configuration.bases.firstIndex(where: {
+          $0.transport == .udp && $0.local == mapping.base
+        })
+      else { continue }
+      learnMapping(mapping.endpoint, base: base, server: mapping.server, isNews: false)
+    }
+    for place in allocations.indices where allocations[place].state == .granted {
+      addRelay(place, &turn, isNews: false)
+    }
   }
 
   /// Equal for equal kinds, bases and servers (RFC 8445 section 5.1.1.3).

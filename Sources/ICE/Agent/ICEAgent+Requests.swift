@@ -160,7 +160,7 @@ extension ICEAgent {
       }
       if let oldest { paths.remove(at: oldest) }
     }
-    paths.append(ValidatedPath(path: path, heard: now, priority: priority, nominated: nil))
+    paths.append(ValidatedPath(path: path, heard: now, checked: now, priority: priority, nominated: nil))
     if path.relayed == nil { report(.validated(path.flow)) }
     return paths.count - 1
   }
@@ -173,11 +173,17 @@ extension ICEAgent {
     return priority > known.priority || now - nominated > ICEAgent.nominationHold
   }
 
+  /// When the selected path last brought anything that only the peer can send.
+  func lastSign(of selected: ICEPath) -> Instant? {
+    let known = paths.first { $0.path.isSame(as: selected) }
+    let last = known.map { max($0.heard, $0.checked) }
+    guard let carried else { return last }
+    return last.map { max($0, carried) } ?? carried
+  }
+
   /// Whether the selected path has brought nothing for so long that its peer must be thought to be elsewhere.
   private func isSilent(_ selected: ICEPath, beside path: ICEPath, _ now: Instant) -> Bool {
-    var last = paths.first { $0.path.isSame(as: selected) }?.heard
-    if let carried { last = last.map { max($0, carried) } ?? carried }
-    guard let last else { return true }
+    guard let last = lastSign(of: selected) else { return true }
     let isSameHost = selected.peer.address == path.peer.address
     return now - last >= (isSameHost ? ICEAgent.silenceOfPort : ICEAgent.silence)
   }

@@ -26,6 +26,7 @@ extension ICEAgent {
       settleLite()
       return
     }
+    considerFollowing(turn.now)
     considerNominating(turn.now)
     while turn.now >= nextPaced, beginOne(&turn) {
       nextPaced = turn.now + configuration.pacing
@@ -43,6 +44,7 @@ extension ICEAgent {
     if hasWork { note(nextPaced) }
     if case .running(let limit) = gathering { note(limit) }
     note(nomination)
+    note(rivalry)
     note(relayEnd)
     if selected != nil { note(nextConsent) }
     if let consent {

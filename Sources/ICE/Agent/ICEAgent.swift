@@ -66,6 +66,11 @@ package struct ICEAgent: Sendable {
   var remoteIsComplete = false
   /// A pair of this generation was nominated.
   var isConcluded = false
+  /// The last pair that was made before that.
+  var lastConcluded: UInt32 = 0
+  /// What the peer checks though another pair is selected, and when that would have been silent for too long.
+  var rival: UInt32?
+  var rivalry: Instant?
   /// `failed` was told for this generation.
   var hasFailed = false
   /// When the peer's credentials came, and when the first pair worked.
@@ -100,6 +105,8 @@ package struct ICEAgent: Sendable {
   struct ValidatedPath: Sendable {
     var path: ICEPath
     var heard: Instant
+    /// When the peer last checked it.
+    var checked: Instant
     /// As the peer's check said.
     var priority: UInt32
     /// When the peer last asked to use it.
@@ -108,11 +115,17 @@ package struct ICEAgent: Sendable {
 
   /// An agent with fresh credentials. Gathers nothing before `gather`.
   package init(_ configuration: ICEConfiguration, _ turn: inout Turn) {
-    self.configuration = configuration
+    var own = configuration
+    if own.mode == .lite { (own.mappings, own.relays) = ([], []) }
+    own.servers += own.relays.map(\.server)
+    self.configuration = own
     role = configuration.role
     credentials = ICECredentials(&turn.random)
     tieBreaker = turn.random.next()
     prepareHosts()
+    adopt(own.relays, firstServer: own.servers.count - own.relays.count)
+    prepareKnown(&turn)
+    settle(&turn)
   }
 
   // MARK: What the owner asks

@@ -70,6 +70,11 @@ package struct ICEConfiguration: Sendable {
   /// First 32 bits of every transaction that this agent begins: how a shared port finds the session an answer
   /// belongs to. See `ICEDemultiplexer`.
   package var tag: UInt32
+  /// Addresses of the bases that servers told before: candidates from the beginning.
+  package var mappings: [ICEMapping] = []
+  /// Leases that were asked for before: candidates from the beginning too. They are the agent's from then on, until
+  /// `takeRelays` or `close`.
+  package var relays: [ICERelay] = []
 
   /// Candidates of the peer that are kept; what comes beyond is counted and forgotten.
   package var remoteLimit = 32
@@ -91,6 +96,11 @@ package struct ICEConfiguration: Sendable {
   package var settlingRelayed = Interval.milliseconds(1000)
   /// How long without any working pair until the session has failed.
   package var patience = Interval.seconds(30)
+  /// How long relays that are not used are kept after the end of the checks; nil for as long as the session lasts, so
+  /// that a restart finds them.
+  package var relayGrace: Interval? = .seconds(5)
+  /// The most time between two refreshes of a lease.
+  package var relayRenewal = Interval.seconds(86_400)
   /// Mean time between two consent checks (RFC 7675 section 5.1).
   package var consentInterval = Interval.seconds(5)
   /// Silence after which the session is called disconnected, and after which it is over. Full agents count answers

@@ -34,13 +34,15 @@ struct Allocation: Sendable {
   /// A permission lasts 300 s, a channel 600 s; both are renewed a minute before.
   static let permissionRenewal = Interval.seconds(240)
   static let channelRenewal = Interval.seconds(540)
+  /// How long a translator is trusted to keep the way to the server.
+  static let keepingInterval = Interval.seconds(20)
   /// The most addresses of a peer that a relay is asked to let through.
   static let permissionLimit = 64
   static let channelLimit = 64
   /// How often in a row wrong credentials are answered before we give up.
   static let challengeLimit = 3
 
-  let server: Int
+  var server: Int
   let account: ICEServer.Account
   /// Our socket and the server.
   let flow: Flow
@@ -52,10 +54,17 @@ struct Allocation: Sendable {
   var challenges = 0
   /// A mismatch (437) was answered by asking anew, and nothing was granted since.
   var isReclaimed = false
+  /// To be asked for as soon as the server has the last one back: a question to take it back that is repeated would
+  /// else take the new one.
+  var isWanted = false
+  /// Another agent had it before: no base of ours has its socket.
+  var isAdopted = false
   /// The address that was lent.
   var relayed: Endpoint?
   /// When the allocation is refreshed.
   var renewal: Instant?
+  /// When the way to the server is used so that translators keep it, unless media does.
+  var keeping: Instant?
   var permissions: [Permission] = []
   var channels: [Channel] = []
 
@@ -90,6 +99,7 @@ struct Allocation: Sendable {
   var nextRenewal: Instant? {
     guard state == .granted else { return nil }
     var earliest = renewal
+    if let keeping { earliest = earliest.map { min($0, keeping) } ?? keeping }
     for permission in permissions where permission.state == .granted {
       earliest = earliest.map { min($0, permission.renewal) } ?? permission.renewal
     }
@@ -104,6 +114,7 @@ struct Allocation: Sendable {
     self.state = state
     relayed = nil
     renewal = nil
+    keeping = nil
     permissions.removeAll()
     channels.removeAll()
   }

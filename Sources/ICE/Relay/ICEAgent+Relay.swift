@@ -42,6 +42,10 @@ extension ICEAgent {
       }
       switch step {
       case .allocate:
+        guard !exchanges.contains(where: { $0.purpose == .relay(place, .release) }) else {
+          allocations[place].isWanted = true
+          return false
+        }
         writer.begin(.request, STUNMethod.allocate, transaction)
         writer.add(STUNAttribute.requestedTransport, word: 17 << 24)
         if !allocations[place].flow.remote.address.isV4 {
@@ -114,6 +118,7 @@ extension ICEAgent {
       allocations[place].isReclaimed = false
       allocations[place].relayed = relayed
       allocations[place].renewal = renewal(message, in: datagram, turn.now)
+      allocations[place].keeping = turn.now + Allocation.keepingInterval
       if let mapped = message.mapped(in: datagram),
         let base = configuration.bases.firstIndex(where: { $0.local == allocations[place].flow.local })
       {
@@ -121,7 +126,7 @@ extension ICEAgent {
       }
       addRelay(place, &turn)
     case .refresh: allocations[place].renewal = renewal(message, in: datagram, turn.now)
-    case .release: break
+    case .release: released(place)
     case .permit(let address):
       guard let known = allocations[place].permissions.firstIndex(where: { $0.address == address }) else {
         return true
@@ -147,7 +152,8 @@ extension ICEAgent {
   /// When to refresh: a minute before the end, or half-way through a short lease.
   private func renewal(_ message: STUNMessage, in datagram: Span<UInt8>, _ now: Instant) -> Instant {
     let lifetime = Int64(min(message.lifetime(in: datagram) ?? 600, 86_400))
-    return now + .seconds(max(1, lifetime > 120 ? lifetime - 60 : lifetime / 2))
+    return now
+      + min(.seconds(max(1, lifetime > 120 ? lifetime - 60 : lifetime / 2)), configuration.relayRenewal)
   }
 
   /// A server holds a lease that we thought we had given back, or none that we thought we had: our translator gave
@@ -159,19 +165,28 @@ extension ICEAgent {
     }
     switch step {
     case .allocate:
+      lose(place, .none)
       allocations[place].isReclaimed = true
-      steps.insert(contentsOf: [.relay(place, .release), .relay(place, .allocate)], at: 0)
+      allocations[place].isWanted = true
+      steps.insert(.relay(place, .release), at: 0)
     case .refresh, .permit, .bind:
       guard allocations[place].state == .granted else { return }
       allocations[place].isReclaimed = true
       lose(place, .none)
       if !isConcluded { steps.append(.relay(place, .allocate)) }
-    case .release: break
+    case .release: released(place)
     }
   }
 
+  /// The server has a lease back, or never had it.
+  private mutating func released(_ place: Int) {
+    guard allocations[place].isWanted else { return }
+    allocations[place].isWanted = false
+    steps.append(.relay(place, .allocate))
+  }
+
   /// A lease is gone, and with it every pair over it.
-  private mutating func lose(_ place: Int, _ state: Allocation.State) {
+  mutating func lose(_ place: Int, _ state: Allocation.State) {
     let number = bases.firstIndex { $0.allocation == place }
     pairs.removeAll { $0.base == number }
     allocations[place].end(state)
@@ -188,7 +203,7 @@ extension ICEAgent {
         steps.append(.mapping(base: base, server: allocations[place].server))
       }
     case .refresh: lose(place, .refused)
-    case .release: break
+    case .release: released(place)
     case .permit(let address):
       for known in allocations[place].permissions.indices
       where allocations[place].permissions[known].address == address {
@@ -234,6 +249,14 @@ extension ICEAgent {
       if selected?.relayed == nil { releaseRelays(&turn) }
     }
     for place in allocations.indices where allocations[place].state == .granted {
+      if let keeping = allocations[place].keeping, now >= keeping {
+        allocations[place].keeping = now + Allocation.keepingInterval
+        if selected?.flow != allocations[place].flow {
+          writer.begin(.indication, STUNMethod.binding, newTransaction(&turn))
+          writer.addFingerprint()
+          transmit(on: ICEPath(allocations[place].flow), &turn)
+        }
+      }
       if let renewal = allocations[place].renewal, now >= renewal {
         allocations[place].renewal = nil
         steps.append(.relay(place, .refresh))
@@ -332,7 +355,9 @@ extension ICEAgent {
     switch DatagramKind(content) {
     case .stun: return receive(stun: content, on: path, &turn)
     case .dtls, .rtp, .rtcp:
-      guard isValidated(path) else {
+      if let selected, selected.isSame(as: path) {
+        carried = turn.now
+      } else if !isValidated(path) {
         counters.foreign += 1
         return .ignored
       }
