@@ -1,4 +1,5 @@
 package import JSON
+package import MediaPlane
 package import Wire
 
 /// What the configuration file says, with the defaults of everything it does not say.
@@ -42,8 +43,8 @@ package struct Configuration: Equatable, Sendable {
     package var ports: ClosedRange<UInt16> = 40000...40999
     package var webrtcPort: UInt16 = 8189
     package var ice = ICE.auto
-    package var stun: [String] = []
-    package var turn: [String] = []
+    package var stun: [PeerServer] = []
+    package var turn: [PeerServer] = []
   }
   package enum ICE: String, CaseIterable, Sendable { case lite, full, auto }
   package struct Uplink: Equatable, Sendable {
@@ -112,8 +113,8 @@ package struct Configuration: Equatable, Sendable {
         read.media.webrtcPort = UInt16(
           section.integer("webrtcPort", default: Int(read.media.webrtcPort), in: 0...65535))
         read.media.ice = section.choice("ice", default: read.media.ice)
-        read.media.stun = section.strings("stun")
-        read.media.turn = section.strings("turn")
+        read.media.stun = section.stunServers("stun")
+        read.media.turn = section.turnServers("turn")
       }
       file.section("control") { section in
         read.controlSocket = section.string("socket", default: read.controlSocket, limit: 107)

@@ -1,6 +1,7 @@
 internal import Calls
 internal import Doors
 internal import Journal
+internal import MediaPlane
 internal import Web
 internal import Wire
 
@@ -48,6 +49,7 @@ extension Gateway {
       house.calls.hangUpAll(&turn)
       house.doors.stop(at: house.moment)
     }
+    house.plane.leaveServers()
     // Behind the last BYEs: browsers hear that we go, and try again later.
     web.server?.drain()
     // Whatever was acknowledged is on disk before the process ends; the last BYEs leave with this turn.

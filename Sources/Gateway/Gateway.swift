@@ -245,8 +245,28 @@ package final class Gateway {
         at: families.map { Endpoint($0, port: port) }, addresses: addresses, maker: maker)
     } catch {
       note("WebRTC on UDP port \(port)", error)
+      return
     }
+    servePeerStreams(house, addresses)
+    house.plane.useServers(configuration.media.stun + configuration.media.turn)
   }
+
+  /// The same numbers for TCP, for peers whose network lets no UDP through.
+  private func servePeerStreams(_ house: House, _ addresses: [IPAddress]) {
+    let edge = PeerEdge(world: world, streams: streams, plane: house.plane)
+    peerEdge = edge
+    var bound: [Endpoint] = []
+    for endpoint in house.plane.peerListeners {
+      do throws(NetworkFailure) {
+        bound.append(try edge.listen(endpoint))
+      } catch {
+        note("WebRTC on TCP port \(endpoint.port)", error)
+      }
+    }
+    house.plane.offerStreams(at: bound, addresses: addresses, carrier: edge)
+  }
+
+  private var peerEdge: PeerEdge?
 
   /// The addresses that media may use.
   var mediaAddresses: [IPAddress] {

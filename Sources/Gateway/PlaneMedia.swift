@@ -28,9 +28,9 @@ final class PlaneMedia: Media {
   }
 
   func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)? {
-    // A peer that is lite sends no checks: then we do.
+    // A peer that is lite sends no checks: then we do. Servers help those alone who check.
     let isLite = offer.map(PeerConnection.isLite) ?? false
-    let mode: ICEMode = ice == .full || ice == .auto && isLite ? .full : .lite
+    let mode: ICEMode = ice == .full || ice == .auto && (isLite || plane.hasServers) ? .full : .lite
     let spec = PeerSpec(
       kinds: video ? .audioAndVideo : .audio, mode: mode,
       role: isLite || offer == nil ? .controlling : .controlled)

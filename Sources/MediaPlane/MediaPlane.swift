@@ -358,6 +358,7 @@ package final class MediaPlane {
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
   ) {
     guard let place = sockets[socket.handle.raw], let stream = streams[Int(place) / 2] else {
+      if receiveRelayed(datagram, on: socket, from: remote) { return }
       if peers.isOurs(socket) {
         receivePeer(datagram, Flow(.udp, local: local, remote: remote, socket: socket))
       }
@@ -377,6 +378,10 @@ package final class MediaPlane {
   package func advance() {
     let now = world.now
     while let token = wheel.expired(by: now) {
+      if token == MediaPlane.serverTimer {
+        advanceServers()
+        continue
+      }
       if MediaPlane.isPeerTimer(token) {
         advancePeer(token)
         continue

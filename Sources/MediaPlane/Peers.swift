@@ -26,6 +26,10 @@ final class Peer {
   var repairSequence: UInt16
   /// The next number across all that leaves (transport-wide).
   var transport: UInt16 = 0
+  /// Connections whose peer proved to be this one.
+  var streams: [SocketID] = []
+  /// Sockets of relays that it was lent.
+  var relays: [SocketID] = []
 
   init(
     _ connection: PeerConnection, _ handle: Handle, tag: UInt32, audio: Stream, video: Stream?,
@@ -44,6 +48,15 @@ final class Peer {
 struct Peers: ~Copyable {
   /// How a connection is protected; nil while none can be had.
   var maker: (any DTLSMaker)?
+  var servers = PeerServers()
+  /// Lends connections; nil while none are taken.
+  weak var carrier: (any PeerStreamCarrier)?
+  /// Looked up, never walked.
+  var streams: [SocketID: PeerStream] = [:]
+  /// Where a frame is put together.
+  var framing: [UInt8] = []
+  /// Messages that a slow reader did not get.
+  var unsentFrames: UInt64 = 0
   fileprivate(set) var bases: [ICEBase] = []
   fileprivate var sockets: [SocketID] = []
   /// By place: the handle is given before the connection is made, which needs its tag.
@@ -60,8 +73,20 @@ struct Peers: ~Copyable {
 
   init(limit: Int) { places = Slab(limit: limit) }
 
-  func isOurs(_ socket: SocketID) -> Bool { sockets.contains(socket) }
-  fileprivate subscript(_ handle: Handle) -> Peer? { places.read(handle) { $0 } ?? nil }
+  func isOurs(_ socket: SocketID) -> Bool { sockets.contains(socket) || servers.owners[socket] != nil }
+
+  /// One base for each address that `endpoint` is reached at.
+  mutating func offer(
+    _ transport: TransportKind, at endpoint: Endpoint, socket: SocketID, addresses: [IPAddress]
+  ) {
+    let own =
+      endpoint.address.isUnspecified
+      ? addresses.filter { $0.isV4 == endpoint.address.isV4 } : [endpoint.address]
+    for address in own {
+      bases.append(ICEBase(transport, local: Endpoint(address, port: endpoint.port), socket: socket))
+    }
+  }
+  subscript(_ handle: Handle) -> Peer? { places.read(handle) { $0 } ?? nil }
 }
 
 /// What a peer connection is opened for.
@@ -95,17 +120,16 @@ extension MediaPlane {
         endpoint, DatagramOptions(receiveBuffer: 1 << 21, dscp: 46))
       let local = world.local(of: socket) ?? endpoint
       peers.sockets.append(socket)
-      let own =
-        local.address.isUnspecified ? addresses.filter { $0.isV4 == local.address.isV4 } : [local.address]
-      for address in own {
-        peers.bases.append(ICEBase(.udp, local: Endpoint(address, port: local.port), socket: socket))
-      }
+      peers.offer(.udp, at: local, socket: socket, addresses: addresses)
     }
     peers.maker = maker
   }
 
   /// Where connections are received; empty when they are not.
-  package var peerEndpoints: [Endpoint] { peers.bases.map(\.local) }
+  package var peerEndpoints: [Endpoint] { peers.bases.filter { $0.transport == .udp }.map(\.local) }
+
+  /// What the shared sockets are bound to.
+  package var peerListeners: [Endpoint] { peers.sockets.compactMap { world.local(of: $0) } }
 
   /// Opens a leg over a peer connection. Nothing flows before descriptions were exchanged (`withPeer`).
   package func openPeer(_ spec: PeerSpec) throws(MediaFailure) -> LegID {
@@ -124,20 +148,23 @@ extension MediaPlane {
     video?.carrier = .peer(peer)
     guard let id = enter(audio, video) else {
       _ = peers.places.remove(handle)
+      giveBack(ice.relays)
       throw .tooManyLegs
     }
     peer.leg = id
     _ = peers.places.update(handle) { $0 = peer }
     peers.demultiplexer.add(handle, connection.localCredentials, tag: tag)
+    own(ice.relays, by: peer)
     return id
   }
 
   private func describe(
     _ spec: PeerSpec, _ audio: Stream, _ video: Stream?, repair: UInt32, tag: UInt32
   ) -> PeerConfiguration {
+    var ice = ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, tag: tag)
+    equip(&ice)
     var described = PeerConfiguration(
-      ice: ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, servers: [], tag: tag),
-      audioSource: audio.timeline.ssrc, videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
+      ice: ice, audioSource: audio.timeline.ssrc, videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
       canonicalName: configuration.canonicalName)
     described.audioFeedback = ["nack"]
     guard video != nil else { return described }
@@ -148,7 +175,8 @@ extension MediaPlane {
   }
 
   func close(_ peer: Peer) {
-    turn { peer.connection.close(&$0) }
+    giveBack(turn { peer.connection.closeLeavingRelays(&$0) }, of: peer)
+    closeStreams(of: peer)
     if let timer = peer.timer { wheel.cancel(timer) }
     peers.demultiplexer.remove(peer.handle, tag: peer.tag)
     _ = peers.places.remove(peer.handle)
@@ -171,7 +199,7 @@ extension MediaPlane {
   // MARK: Turns
 
   /// Lends a connection a turn and sends what it wrote.
-  private func turn<Result>(_ body: (inout Turn) -> Result) -> Result {
+  func turn<Result>(_ body: (inout Turn) -> Result) -> Result {
     var turn = Turn(now: world.now, random: random, out: peers.outbox.take() ?? Outbox())
     let result = body(&turn)
     random = turn.random
@@ -179,10 +207,14 @@ extension MediaPlane {
     swap(&box, &turn.out)
     if !box.isEmpty {
       let bytes = box.bytes
-      for entry in box.entries where entry.flow.transport == .udp {
-        world.send(
-          bytes.span.extracting(entry.range), on: entry.flow.socket, to: entry.flow.remote,
-          from: entry.flow.local.address)
+      for entry in box.entries {
+        let message = bytes.span.extracting(entry.range)
+        if entry.flow.transport == .udp {
+          world.send(
+            message, on: entry.flow.socket, to: entry.flow.remote, from: entry.flow.local.address)
+        } else {
+          sendFrame(message, on: entry.flow.socket)
+        }
       }
       box.removeAll()
     }
@@ -200,12 +232,20 @@ extension MediaPlane {
     return peers.handshakes
   }
 
-  /// A datagram on the shared port.
-  func receivePeer(_ datagram: Span<UInt8>, _ flow: Flow) {
+  /// A datagram on the shared port, or a frame of a connection. False when it is nobody's.
+  @discardableResult
+  func receivePeer(_ datagram: Span<UInt8>, _ flow: Flow) -> Bool {
     guard let handle = peers.demultiplexer.route(datagram, on: flow), let peer = peers[handle] else {
+      if receiveMapping(datagram, flow) { return true }
       peers.strays += 1
-      return
+      return false
     }
+    receive(datagram, flow, by: peer)
+    return true
+  }
+
+  /// What came for a session, by whatever way.
+  func receive(_ datagram: Span<UInt8>, _ flow: Flow, by peer: Peer) {
     var handshakes = handshakesLeft()
     let reading = turn { peer.connection.receive(datagram, on: flow, &$0, handshakes: &handshakes) }
     peers.handshakes = handshakes
@@ -235,10 +275,12 @@ extension MediaPlane {
   static func isPeerTimer(_ token: UInt64) -> Bool { token & peerTimer != 0 }
 
   /// Hears what the connection has to tell, and sets its timer.
-  private func settle(_ peer: Peer) {
+  func settle(_ peer: Peer) {
     while let event = peer.connection.next() {
       switch event {
-      case .validated(let flow): peers.demultiplexer.learn(flow, of: peer.handle)
+      case .validated(let flow):
+        peers.demultiplexer.learn(flow, of: peer.handle)
+        if flow.transport != .udp { adopt(flow.socket, by: peer) }
       case .restarted: peers.demultiplexer.addFragment(peer.connection.localCredentials, of: peer.handle)
       case .connected, .pathChanged: findWays(of: peer)
       case .candidate, .gatheringDone, .disconnected: break

@@ -56,6 +56,7 @@ package struct StreamPurpose: RawRepresentable, Hashable, Sendable {
   package static let control = StreamPurpose(rawValue: 3)
   package static let actuator = StreamPurpose(rawValue: 4)
   package static let camera = StreamPurpose(rawValue: 5)
+  package static let media = StreamPurpose(rawValue: 6)
 }
 
 /// What is known of a connection when it opens.

@@ -26,6 +26,12 @@ final class FakeWorld: World {
   var workTakes = Interval.zero
   private(set) var open: [SocketID: Endpoint] = [:]
   private var nextIndex: UInt32 = 7
+  private var nextPort: UInt16 = 60_000
+  /// What the name service knows, and who waits for it while it is slow.
+  var names: [String: [IPAddress]] = [:]
+  var holdsNames = false
+  var heldNames: [() -> Void] = []
+  private(set) var asked: [String] = []
   private var random = Random(seed: 9)
 
   func localTime(at wall: WallTime, in zone: String) -> LocalTime? { nil }
@@ -33,6 +39,11 @@ final class FakeWorld: World {
   func hostAddresses() -> [IPAddress] { [.loopbackV4] }
 
   func openDatagram(_ local: Endpoint, _ options: DatagramOptions) throws(NetworkFailure) -> SocketID {
+    var local = local
+    if local.port == 0 {
+      nextPort += 1
+      local.port = nextPort
+    }
     if occupied.contains(local.port) || open.values.contains(local) { throw .addressInUse }
     nextIndex += 1
     let id = SocketID(Handle(index: nextIndex, generation: 1))
@@ -92,7 +103,12 @@ final class FakeWorld: World {
       then(result)
     }
   }
-  func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) { then([]) }
+  func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) {
+    guard case .addresses(let host) = query else { return then([]) }
+    asked.append(host)
+    let answer = { [self] in then((names[host] ?? []).map(ResolvedName.address)) }
+    if holdsNames { heldNames.append(answer) } else { answer() }
+  }
   func stop() {}
 
   func socket(_ port: UInt16) -> SocketID { open.first { $0.value.port == port }?.key ?? .none }
