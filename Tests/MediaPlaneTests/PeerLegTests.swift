@@ -162,4 +162,60 @@ private final class Browser {
     let bench = Bench()
     #expect(throws: MediaFailure.noPorts) { try bench.plane.openPeer(PeerSpec()) }
   }
+
+  /// Everything that is not the browser's own word, from its own address and from a stranger's: the call goes on, nobody
+  /// is told that it failed, and strangers hear nothing.
+  @Test func whatIsStrayCostsItsSenderOnly() throws {
+    let (bench, browser, _, leg) = try talk()
+    browser.post(browser.sealed(1, [UInt8](repeating: 1, count: 160)))
+    _ = bench.events()
+    bench.forget()
+    var wrongCheck = STUNWriter()
+    wrongCheck.begin(.request, STUNMethod.binding, STUNTransactionID(high: 9, low: 1))
+    let ours = bench.plane.withPeer(leg) { connection, _ in connection.localCredentials.fragment }
+    wrongCheck.addUsername(ours ?? [], Array("guess".utf8))
+    wrongCheck.seal(key: Array("not the password of anybody".utf8))
+    var report = [UInt8](repeating: 0, count: 60)
+    report.replaceSubrange(0..<4, with: [0x80, 200, 0, 6])
+    let strays: [[UInt8]] = [
+      wrongCheck.bytes, [0, 1, 0, 0], [UInt8](repeating: 0, count: 20), [1, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42],
+      [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 0],
+      [20], [63] + [UInt8](repeating: 7, count: 1400), report, [0x80, 201, 0xFF, 0xFF],
+      [0x40, 0, 0, 4, 1, 2],
+      packet(8, 7, 70, ssrc: 0xB0), packet(127, 7, 70, ssrc: 1), [0x80],
+      [0xBF, 8, 0, 1] + [UInt8](repeating: 9, count: 20),
+      [UInt8](repeating: 0x80, count: 1500),
+    ]
+    for stray in strays {
+      for place in [Browser.place, Endpoint(strangerAddress, port: 6000)] {
+        browser.post(stray, from: place)
+        for cut in stray.indices where cut < 30 { browser.post(Array(stray[..<cut]), from: place) }
+      }
+    }
+    #expect(bench.events().isEmpty && !bench.world.sent.contains { $0.to.address == strangerAddress })
+    browser.meet(60_000)
+    browser.post(browser.sealed(2, [UInt8](repeating: 2, count: 160)))
+    #expect(bench.heard(by: stationAddress).count == 1 && browser.connection.isReady)
+    #expect(bench.plane.statistics(leg)?.audio.packetsIn == 2)
+  }
+
+  /// SECURITY: a million in the optimised benchmark's build; here as many as take a moment.
+  @Test func aHundredThousandBadPacketsDoNotEndACall() throws {
+    let (bench, browser, _, leg) = try talk()
+    browser.post(browser.sealed(1, [UInt8](repeating: 1, count: 160)))
+    _ = bench.events()
+    let good = browser.sealed(2, [UInt8](repeating: 2, count: 160))
+    var dice = Random(seed: 5)
+    for _ in 0..<100_000 {
+      var bad = good
+      // Another number, source, or word: never what was sealed.
+      bad[2 + Int(dice.below(UInt64(good.count - 2)))] ^= UInt8(1 + dice.below(255))
+      browser.post(bad)
+    }
+    bench.forget()
+    browser.post(good)
+    #expect(bench.heard(by: stationAddress).map(\.payload) == [[UInt8](repeating: 2, count: 160)])
+    #expect(bench.plane.statistics(leg)?.audio.packetsIn == 2 && browser.connection.isReady)
+    #expect(!bench.events().contains(.failed(leg)))
+  }
 }
