@@ -48,8 +48,10 @@ window.energy = async () => {
 </script>"""
 
 
-class Talk:
-    """What both browsers are shown; `kind` says which."""
+class Scene:
+    """A browser that rings at a station's call, and both their voices; `kind` says which browser."""
+
+    media = {"webrtcPort": 0}
 
     @classmethod
     def setUpClass(cls):
@@ -59,7 +61,7 @@ class Talk:
         cls.addClassCleanup(cls.pages.close)
         cls.gateway = Gateway(
             browsers.directory(),
-            config={"http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}, "media": {"webrtcPort": 0}})
+            config={"http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}, "media": cls.media})
         cls.addClassCleanup(cls.gateway.close)
         cls.secret = cls.gateway.enroll("web401")
         cls.browser = browser.Browser(cls.kind)
@@ -101,6 +103,39 @@ class Talk:
         else:
             self.browser.until(
                 "something is heard", "const seen = await energy(); return seen && seen.energy > 0.001 && seen.packets > 50", 10)
+
+    def selected(self):
+        """The two candidates of the path that is used: ours, the gateway's."""
+        return self.browser.run("""const all = await peer().getStats(); for (const report of all.values())
+            if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded'
+                && report.bytesSent > 0)
+              return [all.get(report.localCandidateId), all.get(report.remoteCandidateId)].map(
+                one => ({ kind: one.candidateType, protocol: one.protocol, port: one.port })); return null""")
+
+    @staticmethod
+    def answers_stun(address, port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(0.2)
+            probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
+            try:
+                return probe.recv(100)[:2] == b"\x01\x01"
+            except OSError:
+                return False
+
+    @classmethod
+    def relay(cls, address, port, folder):
+        """A coturn at this address; what it returns ends it."""
+        log = open(os.path.join(folder, "turn.log"), "wb")
+        relay = subprocess.Popen(
+            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
+             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
+             "--pidfile", os.path.join(folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
+        wait_for("the relay is up", lambda: cls.answers_stun(address, port), 10)
+        return lambda: (relay.kill(), relay.wait(), log.close())
+
+
+class Talk(Scene):
+    """What both browsers are shown."""
 
     def test_voices_go_both_ways(self):
         call = self.ring()
@@ -155,29 +190,13 @@ class Talk:
         self.browser.until("the visitor is still heard", f"return (await energy()).packets > {seen} + 100", 6)
         call.finish()
 
-    @staticmethod
-    def answers_stun(address, port):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.settimeout(0.2)
-            probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
-            try:
-                return probe.recv(100)[:2] == b"\x01\x01"
-            except OSError:
-                return False
-
     def test_talk_goes_through_a_relay(self):
         # The relay lives on this machine's own address, as the gateway's candidates do.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))
             address = probe.getsockname()[0]
         port = bed.free_port(address)
-        log = open(os.path.join(self.gateway.folder, "turn.log"), "wb")
-        relay = subprocess.Popen(
-            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
-             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
-             "--pidfile", os.path.join(self.gateway.folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
-        self.stack.callback(lambda: (relay.kill(), relay.wait(), log.close()))
-        wait_for("the relay is up", lambda: self.answers_stun(address, port), 10)
+        self.stack.callback(self.relay(address, port, self.gateway.folder))
         self.browser.run(f"""ua.configuration.sessionDescriptionHandlerFactoryOptions = {{ iceGatheringTimeout: 3000,
             peerConnectionConfiguration: {{ iceTransportPolicy: 'relay', iceServers: [
               {{ urls: 'turn:{address}:{port}', username: 'resident', credential: 'secret' }}] }} }}; return true""")

@@ -1,0 +1,119 @@
+"""Browsers that UDP does not lead to the gateway: over TCP, and through a relay that the gateway was lent.
+
+Each class has a network of its own, where a firewall drops what a strict one would: everybody lives in it, and nobody
+else sees it.
+"""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+import unittest
+
+import browser
+import web_talks
+from bed import wait_for
+
+ADDRESS, PORT, RELAY = "10.77.0.1", 8189, 3478
+NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+
+TURN_ONLY = [f"udp sport {PORT} udp dport != {RELAY} drop", f"udp dport {PORT} udp sport != {RELAY} drop",
+             f"tcp dport {PORT} drop"]
+NO_UDP = [f"udp sport {PORT} drop", f"udp dport {PORT} drop"]
+
+
+class Apart(web_talks.Scene):
+    """`rules` are the firewall's."""
+
+    @classmethod
+    def setUpClass(cls):
+        # What is fetched comes from the world outside.
+        browser.fetched("odoo-addon-voip-oca==19.0.1.0.2", "**/voip_oca/static/lib/sip.js")
+        browser.websockets()
+        library = ctypes.CDLL(None, use_errno=True)
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        if library.unshare(NEW_NETWORK):
+            os.close(home)
+            raise unittest.SkipTest("no namespaces")
+        cls.addClassCleanup(lambda: (library.setns(home, NEW_NETWORK), os.close(home)))
+        for command in ["ip link set lo up", "ip link add home type veth peer name street", "ip link set street up",
+                        f"ip address add {ADDRESS}/24 dev home", "ip link set home up",
+                        # Firefox offers the address that leads to the world.
+                        "ip route add default dev home", "nft add table inet strict",
+                        "nft add chain inet strict out { type filter hook output priority 0 ; }",
+                        *(f"nft add rule inet strict out {rule}" for rule in cls.rules)]:
+            subprocess.run(command.split(), check=True)
+        cls.prepare()
+        super().setUpClass()
+
+    @classmethod
+    def prepare(cls):
+        pass
+
+    def talk(self):
+        """One call from ring to goodbye, with both voices heard; gives the path that was used."""
+        call = self.ring(talk=9000)
+        self.answer(call)
+        self.hears_the_visitor()
+        tone = 1100 if self.kind == "chromium" else 1000
+        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        used = wait_for("a path is used", self.selected)
+        call.finish()
+        return used
+
+
+class WithoutUDP(Apart):
+    rules = NO_UDP
+    media = {"webrtcPort": PORT}
+
+    def test_a_browser_whose_datagrams_are_dropped_talks_over_tcp(self):
+        ours, theirs = self.talk()
+        self.assertEqual((ours["protocol"], theirs["protocol"], theirs["port"]), ("tcp", "tcp", PORT))
+        wait_for("the connection ends with the call", lambda: not subprocess.run(
+            ["ss", "-Htn", "state", "established", "sport", "=", f":{PORT}"], capture_output=True, text=True).stdout)
+
+
+class ThroughRelay(Apart):
+    rules = TURN_ONLY
+    media = {"webrtcPort": PORT,
+             "turn": [{"url": f"turn:{ADDRESS}:{RELAY}", "username": "resident", "password": "secret"}]}
+
+    @classmethod
+    def prepare(cls):
+        folder = tempfile.TemporaryDirectory(prefix="vestibule-turn.")
+        cls.addClassCleanup(folder.cleanup)
+        cls.addClassCleanup(cls.relay(ADDRESS, RELAY, folder.name))
+
+    @staticmethod
+    def leases():
+        """Ports that coturn lends at this moment."""
+        out = subprocess.run(["ss", "-Hlunp"], capture_output=True, text=True).stdout
+        return sum("turnserver" in line and int(line.split()[3].rsplit(":", 1)[1]) >= 49152 for line in out.splitlines())
+
+    def test_voices_pass_through_the_relay_that_the_gateway_was_lent(self):
+        ready = wait_for("leases lie ready", lambda: self.leases() == 4 and self.leases())
+        ours, theirs = self.talk()
+        self.assertEqual((theirs["kind"], theirs["protocol"]), ("relay", "udp"))
+        wait_for("the lease is given back, and another lies ready", lambda: self.leases() == ready)
+        self.gateway.stop()
+        wait_for("a gateway that stops gives them all back", lambda: self.leases() == 0, 3)
+
+
+class ChromiumWithoutUDP(WithoutUDP, unittest.TestCase):
+    kind = "chromium"
+
+
+class FirefoxWithoutUDP(WithoutUDP, unittest.TestCase):
+    kind = "firefox"
+
+
+class ChromiumThroughRelay(ThroughRelay, unittest.TestCase):
+    kind = "chromium"
+
+
+class FirefoxThroughRelay(ThroughRelay, unittest.TestCase):
+    kind = "firefox"
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
