@@ -248,7 +248,10 @@ package final class Gateway {
       return
     }
     servePeerStreams(house, addresses)
-    house.plane.useServers(configuration.media.stun + configuration.media.turn)
+    // Lite has host candidates only.
+    if configuration.media.ice != .lite {
+      house.plane.useServers(configuration.media.stun + configuration.media.turn)
+    }
   }
 
   /// The same numbers for TCP, for peers whose network lets no UDP through.

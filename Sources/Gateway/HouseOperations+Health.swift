@@ -3,6 +3,7 @@ internal import Calls
 internal import Directory
 internal import Doors
 internal import Management
+internal import MediaPlane
 internal import SIP
 internal import Wire
 
@@ -78,6 +79,26 @@ extension HouseOperations {
       check(
         "emergency \(number.number)", false, "no target: whoever dials it hears 404",
         fix: "give it a target in the directory file", warns: true)
+    }
+    let media = gateway.configuration.media
+    if media.ice == .lite, !media.stun.isEmpty || !media.turn.isEmpty {
+      check(
+        "media.ice", false, "lite: the servers of media.stun and media.turn are not asked",
+        fix: "set media.ice to \"auto\"", warns: true)
+    } else if house.plane.hasServers {
+      let mapped = house.plane.mappedEndpoints
+      check(
+        "media.stun", !mapped.isEmpty,
+        mapped.isEmpty
+          ? "no server tells our address" : "seen as " + mapped.map(\.description).joined(separator: ", "),
+        fix: "check the names in media.stun and media.turn, and that UDP may leave to them", warns: true)
+      if !media.turn.isEmpty {
+        let ready = house.plane.readyRelays
+        check(
+          "media.turn", ready > 0, "\(ready) leases lie ready",
+          fix: "check address, username and password in media.turn, and that UDP may leave to it", warns: true
+        )
+      }
     }
     for door in building.doors {
       if case .fault(let words)? = house.doors.status(of: door.id)?.state {

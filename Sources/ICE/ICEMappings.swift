@@ -61,15 +61,19 @@ package struct ICEMappings: Sendable {
     return result
   }
 
-  /// Whether a server did not answer when it was last asked.
-  package var isAnySilent: Bool { questions.contains(where: \.isSilent) }
+  /// Whether a server did not answer when it was last asked, from whichever base.
+  package var isAnySilent: Bool {
+    questions.contains { question in
+      question.isSilent && !questions.contains { $0.server == question.server && $0.mapped != nil }
+    }
+  }
 
   /// Asks these servers from these bases from now on; what is known of a pair that stays is kept.
   package mutating func ask(_ servers: [Endpoint], from bases: [ICEBase], _ turn: inout Turn) {
     var wanted: [Question] = []
     for base in bases where base.transport == .udp {
       for server in servers
-      where server.address.isV4 == base.local.address.isV4
+      where base.local.address.canSpeak(to: server.address)
         && !wanted.contains(where: { $0.base == base && $0.server == server })
       {
         let known = questions.first { $0.base == base && $0.server == server }

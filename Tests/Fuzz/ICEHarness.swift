@@ -35,6 +35,7 @@ enum ICEHarness {
 
   /// The input as it is, read and received: whoever has no password gets no answer and is not believed.
   static func datagram(_ bytes: [UInt8]) {
+    frames(bytes)
     let span = bytes.span
     if let message = try? STUNMessage(parsing: span) {
       _ = (message.priority(in: span), message.controlled(in: span), message.controlling(in: span))
@@ -54,6 +55,26 @@ enum ICEHarness {
       precondition(turn.out.entries.count == said, "a stranger is answered")
       precondition(!agent.isValidated(flow(7)) && agent.selected == nil, "a stranger is believed")
     }
+  }
+
+  /// The input as a connection's bytes: the same messages whole and byte by byte, and nothing kept beyond one of them.
+  private static func frames(_ bytes: [UInt8]) {
+    func read(_ pieces: [[UInt8]]) -> [[UInt8]?] {
+      var reader = ICEFrameReader()
+      var messages: [[UInt8]?] = []
+      for piece in pieces {
+        reader.append(piece.span)
+        reading: while true {
+          switch reader.next() {
+          case .frame(let range): messages.append(Array(reader.bytes[range]))
+          case .incomplete: break reading
+          case .tooLong: return messages + [nil]
+          }
+        }
+      }
+      return messages
+    }
+    precondition(read([bytes]) == read(bytes.map { [$0] }), "how a stream is cut matters")
   }
 
   // MARK: A session

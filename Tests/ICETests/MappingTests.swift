@@ -71,6 +71,29 @@ struct MappingTests {
     #expect(sent == bursts + bursts.map { $0 + 75_500 })
   }
 
+  /// A machine has addresses that lead nowhere: of bridges, and its own loopback.
+  @Test func aBaseThatLeadsNowhereDoesNotMakeItsServerDead() throws {
+    let (bridge, loopback) = (endpoint("172.17.0.1:8189"), endpoint("127.0.0.1:8189"))
+    var mappings = ICEMappings(tag: 1)
+    var start = turn(at: 0)
+    mappings.ask(
+      [Self.server],
+      from: [bridge, loopback].map { ICEBase(.udp, local: $0, socket: Self.base.socket) } + [Self.base],
+      &start)
+    let asked = start.out.taken()
+    #expect(asked.map(\.flow.local) == [bridge, Self.base.local])
+    // One socket, one server: the question tells which base is answered.
+    let right = try Self.answer(asked[1].bytes)
+    #expect(mappings.receive(right.span, on: Self.flow(), &start))
+    #expect(mappings.known.map(\.base) == [Self.base.local])
+    for _ in 0..<5 {
+      guard let due = mappings.nextDeadline, due < at(19_000) else { break }
+      var turn = Turn(now: due, random: Random(seed: 2))
+      mappings.advance(&turn)
+    }
+    #expect(!mappings.isAnySilent && mappings.known.count == 1)
+  }
+
   @Test func serversOfTheOtherFamilyAndAddressesKnownTwiceAreLeftOut() throws {
     var mappings = ICEMappings(tag: 1)
     var turn = turn(at: 0)

@@ -4,15 +4,17 @@ Each class has a network of its own, where a firewall drops what a strict one wo
 else sees it.
 """
 
+import contextlib
 import ctypes
 import os
+import socket
 import subprocess
 import tempfile
 import unittest
 
 import browser
 import web_talks
-from bed import wait_for
+from bed import Gateway, free_port, wait_for
 
 ADDRESS, PORT, RELAY = "10.77.0.1", 8189, 3478
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
@@ -97,6 +99,44 @@ class ThroughRelay(Apart):
         wait_for("the lease is given back, and another lies ready", lambda: self.leases() == ready)
         self.gateway.stop()
         wait_for("a gateway that stops gives them all back", lambda: self.leases() == 0, 3)
+
+
+class Doorstep(unittest.TestCase):
+    """Connections to the port for media, of whoever has no session there."""
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.port = free_port(kind=socket.SOCK_STREAM)
+        self.gateway = Gateway(config={"media": {"webrtcPort": self.port}})
+        self.stack.callback(self.gateway.close)
+
+    def knock(self, words=b"", source="127.0.0.66"):
+        one = socket.create_connection(("127.0.0.1", self.port), 2, (source, 0))
+        self.stack.callback(one.close)
+        one.sendall(words)
+        one.setblocking(False)
+        return one
+
+    @staticmethod
+    def is_open(one):
+        try:
+            return bool(one.recv(100))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def test_who_says_nothing_or_the_wrong_thing_is_shown_the_door(self):
+        idle = []
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                idle.append(self.knock())
+        wait_for("one address holds no more than its share", lambda: sum(map(self.is_open, idle)) <= 16, 5)
+        for words in [b"GET / HTTP/1.1\r\n\r\n", b"\0\4\x16\xfe\xfd\0", b"\xff\xff", b"\0\x14" + bytes(20)]:
+            one = self.knock(words, "127.0.0.67")
+            wait_for(f"{words!r} ends it", lambda: not self.is_open(one), 3)
+        wait_for("nobody stays who proves nothing", lambda: not any(map(self.is_open, idle)), 15)
 
 
 class ChromiumWithoutUDP(WithoutUDP, unittest.TestCase):
