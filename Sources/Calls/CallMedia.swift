@@ -54,12 +54,15 @@ extension Call {
     var video: [Format] = []
     var videoDirection = Direction.inactive
     if let pictures = leg.media.offered(.video), let far,
-      let chosen = far.media.settled(.video)?.media ?? far.firstShared(.video, with: pictures.formats),
+      let chosen = far.media.settled(.video)?.media ?? far.firstShared(.video, with: pictures.formats)
+        ?? far.firstPicture(towards: leg),
       let flow = far.media.settled(.video)?.direction ?? far.media.offered(.video)?.direction
     {
-      video = pictures.formats.filter { $0.isSameEncoding(as: chosen) }
-      if video.isEmpty { video = pictures.formats.filter { $0.payloadType == chosen.payloadType } }
-      video = Array(video.prefix(1))
+      video = leg.media.picture(of: pictures.formats, like: chosen).map { [$0] } ?? []
+      // What goes to a browser is put into packets anew: of a station any H.264 will do.
+      if video.isEmpty, far.media.form == .webRTC {
+        video = Array(pictures.formats.filter(\.isH264).prefix(1))
+      }
       videoDirection = pictures.direction.reversed.meeting(flow.reversed)
     }
     return leg.media.answer(

@@ -82,6 +82,12 @@ final class Leg {
     }
   }
 
+  /// A station's H.264 towards a browser, however it is put into packets: it is put into others on the way.
+  func firstPicture(towards other: Leg) -> Format? {
+    guard media.form == .plain, other.media.form == .webRTC else { return nil }
+    return media.offered(.video)?.formats.first(where: \.isH264)
+  }
+
   /// calling → ringing.
   func ring(_ status: Int) {
     hasRung = true

@@ -18,6 +18,8 @@ package protocol LegDescriptions: AnyObject {
   func dismissOffer()
   /// The peer's sound, or picture, as it describes it: formats and which way.
   func offered(_ kind: MediaKind) -> (formats: [Format], direction: Direction)?
+  /// Of pictures that the peer offers, the one to accept for what the far side sends; nil when none will do.
+  func picture(of formats: [Format], like far: Format) -> Format?
   /// An answer to the peer's last offer: every line of it, the first usable sound and picture accepted, the rest
   /// refused. Nil when none can be made.
   func answer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body?
@@ -41,6 +43,10 @@ package protocol LegDescriptions: AnyObject {
 }
 
 extension LegDescriptions {
+  package func picture(of formats: [Format], like far: Format) -> Format? {
+    formats.first { $0.isSameEncoding(as: far) } ?? formats.first { $0.payloadType == far.payloadType }
+  }
+
   package func trickle(_ fragment: [UInt8], mayRestart: Bool) -> TrickleOutcome { .taken }
 
   func offer(audio: [Format], _ direction: Direction) -> Body {

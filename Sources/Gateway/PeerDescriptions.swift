@@ -47,6 +47,11 @@ final class PeerDescriptions: LegDescriptions {
     return (media.formats, media.direction.reversed)
   }
 
+  /// By the stream's own profile: a decoder that was told another may stay black.
+  func picture(of formats: [Format], like far: Format) -> Format? {
+    H264Profile.choose(of: formats, for: far.parameters)
+  }
+
   func settled(_ kind: SDP.MediaKind) -> PeerStream? {
     with { connection, _ in connection.settled(StreamKind(kind)) } ?? nil
   }
@@ -78,9 +83,10 @@ final class PeerDescriptions: LegDescriptions {
   }
 
   func offer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body {
+    let pictures = video.map(\.forBrowsers)
     let description = with { connection, turn in
       connection.createOffer(
-        audio: PeerMedia(audio, direction), video: video.isEmpty ? nil : PeerMedia(video, videoDirection),
+        audio: PeerMedia(audio, direction), video: video.isEmpty ? nil : PeerMedia(pictures, videoDirection),
         &turn)
     }
     return .sdp(description?.bytes ?? [])
@@ -114,6 +120,17 @@ final class PeerDescriptions: LegDescriptions {
       }
     }
     return outcome ?? .malformed
+  }
+}
+
+extension Format {
+  /// A station's H.264 as a browser wants it said: it is put into packets anew on the way there, by mode 1.
+  fileprivate var forBrowsers: Format {
+    guard isH264, packetizationMode != 1 else { return self }
+    var result = self
+    let profile = parameter("profile-level-id") ?? "42e01f"
+    result.parameters = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=\(profile)"
+    return result
   }
 }
 

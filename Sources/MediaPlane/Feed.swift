@@ -73,6 +73,8 @@ final class Feed {
 
   /// A SIP leg whose pictures these are.
   var source: Stream?
+  /// Opened for the browsers of a call, and gone with it.
+  var isOfCall = false
 
   // Sound.
   var sound: FeedSound?

@@ -139,7 +139,10 @@ extension MediaPlane {
     let losses = filled.depacketizer.losses
     let unit = filled.depacketizer.receive(
       header: header, payload: datagram.extracting(header.payload), now: now)
-    if filled.depacketizer.losses != losses { filled.waits = true }
+    if filled.depacketizer.losses != losses {
+      filled.waits = true
+      requestKeyFrame(stream, fullIntra: false)
+    }
     guard let unit else { return }
     if unit.isKey { filled.waits = false }
     guard !filled.waits else { return requestKeyFrame(stream, fullIntra: false) }

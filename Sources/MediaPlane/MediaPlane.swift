@@ -243,8 +243,8 @@ package final class MediaPlane {
     link(first.audio, second.audio, keys.fromA)
     link(second.audio, first.audio, keys.fromB)
     if let firstVideo = first.video, let secondVideo = second.video {
-      link(firstVideo, secondVideo, .consume)
-      link(secondVideo, firstVideo, .consume)
+      joinPictures(of: firstVideo, to: secondVideo)
+      joinPictures(of: secondVideo, to: firstVideo)
     }
   }
 
@@ -256,7 +256,7 @@ package final class MediaPlane {
       guard let leg = legs[sink.handle] else { continue }
       unbridge(sink)
       link(source.audio, leg.audio, .consume)
-      if let video = source.video, let sinkVideo = leg.video { link(video, sinkVideo, .consume) }
+      if let video = source.video, let sinkVideo = leg.video { joinPictures(of: video, to: sinkVideo) }
     }
   }
 
@@ -274,6 +274,7 @@ package final class MediaPlane {
   /// Parts a leg from every other, in both directions.
   package func unbridge(_ id: LegID) {
     guard let leg = legs[id.handle] else { return }
+    partPictures(of: leg.video)
     for stream in [leg.audio, leg.video] {
       guard let stream else { continue }
       for link in stream.links where link.sink.heardFrom === stream { link.sink.heardFrom = nil }

@@ -134,6 +134,9 @@ final class PaperWorld: World {
   var wall = WallTime(seconds: 1_800_000_000)
   private(set) var open: [(id: SocketID, local: Endpoint)] = []
   private(set) var sawKey = false
+  /// Whether what is sent is kept, and what was.
+  var keeps = false
+  private(set) var kept: [[UInt8]] = []
   private var lastIndex: UInt32 = 0
   private var random = Random(seed: 9)
 
@@ -158,6 +161,7 @@ final class PaperWorld: World {
     precondition(remote.port != 0 && !remote.address.isUnspecified, "something is sent to nowhere")
     // RTP at the number that only keys have here; RTCP has none of its own below 192.
     if datagram.count >= 12, datagram[1] & 0x7F == 101 { sawKey = true }
+    if keeps { kept.append([UInt8](datagram)) }
   }
   func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool { false }
   func unsent(on stream: SocketID) -> Int { 0 }
@@ -169,5 +173,6 @@ final class PaperWorld: World {
   func resolve(_ query: NameQuery, then: @escaping ([ResolvedName]) -> Void) { then([]) }
   func stop() {}
 
+  func forget() { kept.removeAll(keepingCapacity: true) }
   func socket(_ port: UInt16) -> SocketID? { open.first { $0.local.port == port }?.id }
 }

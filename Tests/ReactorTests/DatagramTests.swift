@@ -74,6 +74,33 @@ import Wire
     #expect(statistics.handedOver == 40)
   }
 
+  /// A picture's packets, written where they leave from.
+  @Test(arguments: [anyV4, anyV6])
+  func aRunIsWrittenInPlaceAndArrivesAsDatagrams(any: Endpoint) throws {
+    let probe = Probe()
+    defer { probe.reactor.retire() }
+    let sender = try probe.reactor.openDatagram(any, DatagramOptions())
+    let receiver = try probe.reactor.openDatagram(any, DatagramOptions(receiveBuffer: 4 << 20))
+    let there = try #require(probe.reactor.local(of: receiver))
+    var expected: [[UInt8]] = []
+    for round in 0..<30 {
+      let whole = (0..<(20 * 1100 + 1 + round)).map { UInt8(truncatingIfNeeded: $0 / 1100 + round) }
+      probe.reactor.send(run: 25_000, of: 1100, on: sender, to: there, from: nil) { room in
+        for index in whole.indices { room[index] = whole[index] }
+        return whole.count
+      }
+      for start in stride(from: 0, to: whole.count, by: 1100) {
+        expected.append(Array(whole[start..<min(start + 1100, whole.count)]))
+      }
+    }
+    probe.reactor.send(run: 1000, of: 100, on: sender, to: there, from: nil) { _ in 0 }
+    probe.reactor.send([7], on: sender, to: there)
+    expected.append([7])
+    #expect(probe.runs { probe.datagrams.count == expected.count })
+    #expect(probe.datagrams.map(\.bytes) == expected)
+    #expect(probe.reactor.statistics(of: sender)?.handedOver == 31)
+  }
+
   @Test func unequalDatagramsAreNeverGluedTogether() throws {
     let probe = Probe()
     defer { probe.reactor.retire() }
