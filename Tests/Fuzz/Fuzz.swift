@@ -24,7 +24,8 @@ struct Fuzz {
     ("json", FileHarness.json), ("directory", FileHarness.directory),
     ("configuration", FileHarness.configuration), ("zone", FileHarness.zone), ("api", FileHarness.api),
     ("rtsp-client", RTSPHarness.client), ("rtsp-values", RTSPHarness.values),
-    ("rtsp-media", RTSPHarness.media),
+    ("rtsp-media", RTSPHarness.media), ("pictures", PictureHarness.decoder),
+    ("pixels", PictureHarness.pixels), ("aac", PictureHarness.sound),
   ]
   // Set once before the driver runs, read by its one thread.
   nonisolated(unsafe) static var chosen: ([UInt8]) -> Void = { _ in }
