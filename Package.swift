@@ -216,7 +216,9 @@ let workshop: [Target] =
       swiftSettings: house),
     .executableTarget(
       name: "Watch",
-      dependencies: ["Wire", "Reactor", "Crypto", "RTP", "RTSP", "Directory", "Transport", "Cameras"],
+      dependencies: [
+        "Wire", "Reactor", "Crypto", "Codecs", "RTP", "RTSP", "Directory", "Transport", "Cameras", "Capture",
+      ],
       path: "Tests/Watch", swiftSettings: house),
   ]
 

@@ -71,7 +71,7 @@ struct Encoding: ~Copyable {
     let time = max((captured - start).nanoseconds * 9 / 100_000, lastTime + 1)
     lastTime = time
     var units: [AccessUnit] = []
-    for coded in try encoder.encode(picture, time: time, asKey: asKey) {
+    for coded in try coded(picture, time, asKey) {
       let timestamp = UInt32(truncatingIfNeeded: coded.time)
       let taken = start + .nanoseconds(coded.time * 100_000 / 9)
       switch encoder.setting.coding {
@@ -88,5 +88,20 @@ struct Encoding: ~Copyable {
       }
     }
     return units
+  }
+
+  /// An encoder of the board that fails is replaced by the processor's: boards have few, and lose some.
+  private mutating func coded(
+    _ picture: borrowing Picture, _ time: Int64, _ asKey: Bool
+  ) throws(VideoFault) -> [CodedPicture] {
+    guard encoder.isBoard else { return try encoder.encode(picture, time: time, asKey: asKey) }
+    do throws(VideoFault) {
+      return try encoder.encode(picture, time: time, asKey: asKey)
+    } catch {
+      var setting = encoder.setting
+      setting.mayUseBoard = false
+      encoder = try VideoEncoder(setting)
+      return try encoder.encode(picture, time: time, asKey: true)
+    }
   }
 }

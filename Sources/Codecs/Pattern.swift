@@ -80,8 +80,9 @@ package enum Pattern {
     (35, 212, 114), (16, 128, 128),
   ]
 
-  /// Paints all of `picture`.
-  package static func draw(_ reading: Reading, on picture: inout Picture) {
+  /// Paints all of `picture`. Of number and time, 28 bits count.
+  package static func draw(_ wanted: Reading, on picture: inout Picture) {
+    let reading = Reading(number: wanted.number & 0xFFF_FFFF, milliseconds: wanted.milliseconds & 0xFFF_FFFF)
     let (width, height) = (picture.width, picture.height)
     let bits = bits(reading)
     for place in 0..<(columns * rows) {

@@ -30,19 +30,26 @@ package struct VideoDevices: CaptureDevices {
 }
 
 /// Which format suits best: what costs us least among what is fast and large enough.
-enum CaptureChoice {
-  struct Offer: Hashable {
-    var coding: CaptureCoding
-    var width: Int
-    var height: Int
+package enum CaptureChoice {
+  package struct Offer: Hashable, Sendable {
+    package var coding: CaptureCoding
+    package var width: Int
+    package var height: Int
     /// Pictures a second; 0 when the device does not say.
-    var fastest: Int
+    package var fastest: Int
+
+    package init(_ coding: CaptureCoding, width: Int, height: Int, fastest: Int) {
+      self.coding = coding
+      self.width = width
+      self.height = height
+      self.fastest = fastest
+    }
   }
 
   /// Coded pictures cost nothing, raw ones an encoder, MJPEG a decoder besides.
   private static let order: [CaptureCoding] = [.h264, .nv12, .i420, .nv21, .yv12, .yuyv, .uyvy, .mjpeg]
 
-  static func best(of offers: [Offer], for wish: CaptureWish) -> Offer? {
+  package static func best(of offers: [Offer], for wish: CaptureWish) -> Offer? {
     let possible = offers.filter { $0.coding != .h264 || wish.mayBeCoded }
     func place(_ offer: Offer) -> (Int, Int, Int) {
       let isFast = offer.fastest == 0 || offer.fastest >= wish.framesPerSecond
@@ -129,7 +136,7 @@ private final class VideoDevice: CaptureDevice {
       guard unsafe clinux_capture_try(handle, code, &width, &height) == 0 else { continue }
       let fastest = unsafe clinux_capture_fastest(handle, code, width, height)
       offers.append(
-        CaptureChoice.Offer(coding: coding, width: Int(width), height: Int(height), fastest: Int(fastest)))
+        CaptureChoice.Offer(coding, width: Int(width), height: Int(height), fastest: Int(fastest)))
     }
     guard let best = CaptureChoice.best(of: offers, for: wish) else {
       throw .noFormat(path, offered: names)
@@ -208,7 +215,7 @@ private final class VideoDevice: CaptureDevice {
 
 extension CaptureControl {
   /// Drivers and people differ about capitals, spaces, commas and underscores.
-  static func isSame(_ one: String, _ other: String) -> Bool {
+  package static func isSame(_ one: String, _ other: String) -> Bool {
     func plain(_ name: String) -> [UInt8] {
       name.utf8.filter { ASCII.isAlpha($0) || ASCII.isDigit($0) }.map { ASCII.isAlpha($0) ? $0 | 0x20 : $0 }
     }

@@ -34,6 +34,12 @@ private final class Photographer: SimulatedPeer {
   }
 }
 
+private func stage() -> (SimulatedNetwork, Photographer) {
+  let network = SimulatedNetwork(seed: 1)
+  let host = network.addHost("gateway", [IPAddress(v4: 0xC000_0201)])
+  return (network, host.start { Photographer($0) }.resident)
+}
+
 private func key(_ number: Int) throws -> AccessUnit {
   var setting = VideoSetting(
     coding: .h264, width: 320, height: 240, picturesPerSecond: 25, bitsPerSecond: 1_000_000)
@@ -47,8 +53,7 @@ private func key(_ number: Int) throws -> AccessUnit {
 
 @Suite struct SnapshotTests {
   @Test func aKeyPictureBecomesAFileThatShowsTheSame() throws {
-    let network = SimulatedNetwork(seed: 1)
-    let (_, photographer) = network.addHost("gateway", [IPAddress(v4: 0xC000_0201)]).start { Photographer($0) }
+    let (network, photographer) = stage()
     let isTaken = photographer.snapshots.take(of: try key(4321)) { photographer.results.append($0) }
     #expect(isTaken)
     #expect(photographer.results.isEmpty, "never before it returns")
@@ -62,8 +67,7 @@ private func key(_ number: Int) throws -> AccessUnit {
   }
 
   @Test func tooManyAtATimeAreRefused() throws {
-    let network = SimulatedNetwork(seed: 1)
-    let (_, photographer) = network.addHost("gateway", [IPAddress(v4: 0xC000_0201)]).start { Photographer($0) }
+    let (network, photographer) = stage()
     let picture = try key(1)
     var taken = 0
     for _ in 0..<20 where photographer.snapshots.take(of: picture, then: { photographer.results.append($0) })
@@ -101,12 +105,6 @@ private func key(_ number: Int) throws -> AccessUnit {
 }
 
 @Suite struct SimulatedCamerasTests {
-  private func stage() -> (SimulatedNetwork, Photographer) {
-    let network = SimulatedNetwork(seed: 1)
-    let (_, photographer) = network.addHost("gateway", [IPAddress(v4: 0xC000_0201)]).start { Photographer($0) }
-    return (network, photographer)
-  }
-
   @Test func theCannedPicturesAreAStreamThatIsDecoded() throws {
     let (network, photographer) = stage()
     let source = photographer.open()

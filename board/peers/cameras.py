@@ -114,6 +114,21 @@ class RealServer(Watching):
         frames = [line for line in decoded.stdout.splitlines() if not line.startswith("#")]
         self.assertEqual(len(frames), len(viewer.told("picture")))
 
+    def test_aac_is_heard_as_pcma(self):
+        self.serve(sound="aac")
+        voice = os.path.join(self.folder(), "voice.pcma")
+        viewer = self.watch(voice=voice)
+        wait_for("two seconds of sound", lambda: sum(
+            int(line.split(" ")[1]) for line in viewer.told("sound")) > 16000, 20)
+        viewer.close()
+        self.assertEqual(viewer.told("began"), ["320x240 pcma"])
+        with open(voice, "rb") as file:
+            sound = file.read()
+        # The server plays 440 Hz. What A-law calls negative has its highest bit clear.
+        steady = sound[4000:16000]
+        crossings = sum((one ^ other) >> 7 for one, other in zip(steady, steady[1:]))
+        self.assertAlmostEqual(crossings * 8000 / len(steady) / 2, 440, delta=6)
+
     def test_datagrams_alone_will_do(self):
         self.serve(protocols=["udp"], sound="pcmu")
         viewer = self.watch()
