@@ -70,7 +70,7 @@ package final class RESTRoutes {
   /// Whoever the guard admitted, as a principal. A device is tied to its account and unit here, once.
   private func principal(_ request: WebRequest) throws(Problem) -> Principal {
     switch request.identity {
-    case .anybody: return Principal("anybody")
+    case .anybody, .viewer: return Principal("anybody")
     case .local(let peer): return Principal("local:\(peer.user)")
     case .device(let device):
       guard let scope = operations.scope(of: device) else {

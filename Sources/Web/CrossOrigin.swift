@@ -32,16 +32,21 @@ extension Router {
         403, "pages of this origin may not ask here", next: "add the origin to http.allowedOrigins")
     }
     var methods: [String] = []
-    for route in routes where route.pattern.match(path) != nil && !methods.contains(route.method.name) {
-      methods.append(route.method.name)
+    var acceptPost: String?
+    for route in routes where route.pattern.match(path) != nil {
+      acceptPost = acceptPost ?? route.acceptPost
+      if !methods.contains(route.method.name) { methods.append(route.method.name) }
+      if route.method == .get, !methods.contains("HEAD") { methods.append("HEAD") }
     }
     guard !methods.isEmpty else { return .problem(404, "nothing is at this address") }
-    return WebReply(
-      204,
+    var reply = WebReply(
+      acceptPost == nil ? 204 : 200,
       fields: [
         "Access-Control-Allow-Methods": methods.joined(separator: ", "),
         "Access-Control-Allow-Headers": Router.askedFields, "Access-Control-Max-Age": Router.keptFor,
       ])
+    if let acceptPost { reply.fields.append("Accept-Post", acceptPost) }
+    return reply
   }
 }
 

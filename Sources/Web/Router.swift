@@ -9,6 +9,8 @@ package enum WebAccess: Hashable, Sendable {
   case machine
   /// Devices of accounts, by their tokens; operators too.
   case device
+  /// Whoever shows a token for looking through a camera; devices and operators too.
+  case viewer
   /// Operators.
   case `operator`
 }
@@ -79,11 +81,14 @@ package struct Route {
   /// The most bytes of body it takes.
   package var bodyLimit: Int
   package var service: Service
+  /// The type of body that this address is there to take; said to whoever asks for its options.
+  package var acceptPost: String?
 
   package init(
-    _ method: HTTPMethod, _ pattern: String, access: WebAccess, bodyLimit: Int = 0,
+    _ method: HTTPMethod, _ pattern: String, access: WebAccess, bodyLimit: Int = 0, acceptPost: String? = nil,
     handler: @escaping WebHandler
   ) {
+    self.acceptPost = acceptPost
     self.method = method
     self.pattern = PathPattern(pattern)
     self.access = access

@@ -8,6 +8,13 @@ package struct ViewGrant: Hashable, Sendable {
   /// The call that it ends with; nil for one that only expires.
   package var call: String?
   package var expires: Instant
+
+  package init(camera: String, holder: String, call: String?, expires: Instant) {
+    self.camera = camera
+    self.holder = holder
+    self.call = call
+    self.expires = expires
+  }
 }
 
 /// The short-lived tokens by which cameras are seen: 128 random bits for one camera and one account, ended with the

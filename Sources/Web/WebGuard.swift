@@ -15,6 +15,8 @@ package final class WebGuard {
   private unowned let tokens: any DeviceTokens
   private let clock: () -> Instant
   private var failures = FailureBudget()
+  /// Knows the tokens for cameras; nil while none are given.
+  package weak var views: (any ViewGrants)?
   /// The origin under which operators publish this gateway, if it is not the one that requests name.
   package var publicOrigin: String?
 
@@ -44,6 +46,9 @@ package final class WebGuard {
     guard let shown = WebGuard.token(head, isSecure: isSecure) else {
       return .refused(WebGuard.unauthorised("a token is needed", isWrong: false))
     }
+    if access == .viewer, !shown.isCookie, let grant = views?.grant(of: shown.text) {
+      return .admitted(.viewer(grant))
+    }
     guard let device = tokens.device(tokenDigest: Digest.sha256(Array(shown.text.utf8)), from: peer) else {
       let now = clock()
       if let wait = failures.retryAfter(address, now: now) { return .refused(WebGuard.tooMany(wait)) }
@@ -55,7 +60,7 @@ package final class WebGuard {
         .problem(403, "this must be asked for by a page of this gateway", next: "send our own Origin"))
     }
     switch access {
-    case .open, .device: return .admitted(.device(device))
+    case .open, .device, .viewer: return .admitted(.device(device))
     case .machine, .operator:
       return .refused(.problem(403, "a device may not do this", next: "use the control socket"))
     }

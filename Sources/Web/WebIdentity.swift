@@ -7,6 +7,8 @@ package enum WebIdentity: Hashable, Sendable {
   case local(LocalPeer)
   /// A device, by its token.
   case device(DeviceIdentity)
+  /// Whoever shows a token for looking through one camera.
+  case viewer(ViewGrant)
 }
 
 /// A device of an account: whose it is, and the credential that its token belongs to and ends with.
@@ -23,6 +25,12 @@ package struct DeviceIdentity: Hashable, Sendable {
 package enum WebVerdict: Sendable {
   case admitted(WebIdentity)
   case refused(WebReply)
+}
+
+/// Knows the tokens by which cameras are seen.
+package protocol ViewGrants: AnyObject {
+  /// What a token is good for at this moment; nil for none.
+  func grant(of token: String) -> ViewGrant?
 }
 
 /// Knows the tokens of devices by their SHA-256: no more than that is kept of them.

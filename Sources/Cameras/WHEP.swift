@@ -1,0 +1,476 @@
+package import Directory
+internal import HTTP
+internal import ICE
+internal import JSON
+package import MediaPlane
+internal import SDP
+package import Web
+package import Wire
+
+// WHEP: a camera as an HTTP resource (draft-ietf-wish-whep-03). A viewer posts an offer and gets an answer; the session
+// that this makes has an address of its own, where candidates are added, ICE is restarted and the session is ended.
+//
+// Responsible for: what each request means and is answered, limits, sessions that never come to be, and ending what
+// its viewer may no longer see.
+// Assumes: `advance` at `nextDeadline`; told of cameras that change (`cameraChanged`), of connections that are gone
+// (`lost`), and of rights that may have ended (`review`).
+// Somebody else's: who may look (`ViewAuthority`), opening cameras (`CameraKeeper`), descriptions, ICE and media
+// (`ViewerSeats`).
+//
+// A camera that does not show yet is waited for a little: one that is warm answers at once, one that must be opened first
+// mostly within that time, and the others are 409 with the time after which to ask again. What a camera showed before is
+// taken for what it will show, so that its start and the viewer's handshake run side by side.
+//
+// The address of a session holds 128 random bits and is given to nobody but its viewer. It is the right to use it;
+// whoever shows a token there all the same must show one of the same holder.
+
+/// Most of what viewers may have.
+package struct WHEPLimits: Sendable {
+  /// Sessions at once. Calls must find room beside them.
+  package var sessions = 384
+  /// Of one account; a page that is reloaded may leave some behind.
+  package var perHolder = 16
+  /// From one address: a whole building may share one.
+  package var perAddress = 64
+  /// Sessions whose viewer has not connected yet, all together and of one account.
+  package var unfinished = 128
+  package var unfinishedPerHolder = 6
+  /// From the answer to the end of the handshake.
+  package var connecting = Interval.seconds(20)
+  /// How long a viewer's request waits for a camera that starts.
+  package var patience = Interval.seconds(3)
+  /// How long an offer of ours stands.
+  package var proposal = Interval.seconds(30)
+
+  package init() {}
+}
+
+/// What viewers did since the start.
+package struct WHEPFigures: Hashable, Sendable {
+  package var opened = 0
+  package var connected = 0
+  /// Sessions whose viewer never connected.
+  package var unfinished = 0
+  /// Ended because the right to look had ended.
+  package var expired = 0
+  /// Connections that were lost, or closed by the viewer.
+  package var lost = 0
+  /// Refusals by what the viewer is told: no codec, camera not there, too many.
+  package var noCodec = 0
+  package var notLive = 0
+  package var tooMany = 0
+}
+
+package final class WHEP {
+  static let sdp = "application/sdp"
+  static let fragment = "application/trickle-ice-sdpfrag"
+  /// Ended sessions that are remembered, so that ending one twice is no mistake.
+  private static let remembered = 256
+
+  final class Session {
+    let id: String
+    let camera: CameraID
+    let viewer: Viewer
+    let address: IPAddress?
+    let leg: LegID
+    /// Names the generation of ICE.
+    var tag: String
+    /// Until when the viewer must have connected; nil once it has.
+    var connectBy: Instant?
+    /// Our offer is not answered yet.
+    var isProposed: Bool
+
+    init(
+      id: String, camera: CameraID, viewer: Viewer, address: IPAddress?, leg: LegID, tag: String,
+      connectBy: Instant, isProposed: Bool
+    ) {
+      self.id = id
+      self.camera = camera
+      self.viewer = viewer
+      self.address = address
+      self.leg = leg
+      self.tag = tag
+      self.connectBy = connectBy
+      self.isProposed = isProposed
+    }
+  }
+
+  /// A viewer whose camera starts.
+  private struct Waiting {
+    var camera: CameraID
+    var viewer: Viewer
+    var address: IPAddress?
+    var offer: SessionDescription
+    var until: Instant
+    var answer: (WebReply) -> Void
+  }
+
+  private let keeper: CameraKeeper
+  private let seats: any ViewerSeats
+  let authority: any ViewAuthority
+  let clock: () -> Instant
+  private let wall: () -> WallTime
+  private var random: Random
+  package var limits = WHEPLimits()
+  /// Values of Link that name STUN and TURN servers (RFC 9725 section 4.6).
+  package var servers: [String] = []
+  /// Asked before a camera is looked at: the answer to a door that rings, where the offer is one.
+  package var whenOffered: ((ViewerOffer) -> Bool)?
+
+  private(set) var sessions: [Session] = []
+  private var waiting: [Waiting] = []
+  private var endedSessions: [String] = []
+  package private(set) var figures = WHEPFigures()
+
+  package init(
+    keeper: CameraKeeper, seats: any ViewerSeats, authority: any ViewAuthority, random: Random,
+    clock: @escaping () -> Instant, wall: @escaping () -> WallTime
+  ) {
+    self.keeper = keeper
+    self.seats = seats
+    self.authority = authority
+    self.random = random
+    self.clock = clock
+    self.wall = wall
+  }
+
+  package var count: Int { sessions.count }
+  package var connectedCount: Int { sessions.count { $0.connectBy == nil } }
+
+  // MARK: Opening
+
+  /// A viewer's POST.
+  func open(_ request: WebRequest, _ answer: @escaping (WebReply) -> Void) {
+    let camera = CameraID(request["camera"])
+    let viewer: Viewer
+    switch authority.viewer(request.identity, token: WebGuard.bearer(request.head), of: camera) {
+    case .success(let admitted): viewer = admitted
+    case .failure(.unknownCamera): return answer(.problem(404, "there is no camera \(camera)"))
+    case .failure(.notNow):
+      return answer(
+        WHEP.problem(403, "you may not see this camera now", reason: "not-now", next: "wait until it rings"))
+    }
+    guard WHEP.isType(request, WHEP.sdp) else { return answer(WHEP.wrongType(WHEP.sdp, "Accept-Post")) }
+    guard let offer = try? SessionDescription(parsing: request.body) else {
+      return answer(WHEP.problem(400, "this is no session description", reason: "malformed"))
+    }
+    if let fault = WHEP.fault(of: offer) {
+      return answer(WHEP.problem(400, fault, reason: "malformed"))
+    }
+    let address = request.peer.address
+    if let whenOffered, WHEP.wantsToTalk(offer),
+      whenOffered(
+        ViewerOffer(camera: camera, viewer: viewer, address: address, offer: request.body, answer: answer))
+    {
+      return
+    }
+    guard hasRoom(for: viewer, at: address) else { return answer(tooMany()) }
+    guard keeper.watch(camera), let status = keeper.status(of: camera) else {
+      return answer(.problem(404, "there is no camera \(camera)"))
+    }
+    let waiter = Waiting(
+      camera: camera, viewer: viewer, address: address, offer: offer, until: clock() + limits.patience,
+      answer: answer)
+    if status.state.shows || status.state == .starting && status.format != nil && status.fault == nil {
+      seat(waiter)
+    } else if status.state == .starting {
+      waiting.append(waiter)
+    } else {
+      refuse(waiter)
+    }
+  }
+
+  private func hasRoom(for viewer: Viewer, at address: IPAddress?) -> Bool {
+    let unfinished = sessions.count { $0.connectBy != nil } + waiting.count
+    guard sessions.count + waiting.count < limits.sessions, unfinished < limits.unfinished else {
+      return false
+    }
+    // Operators measure and test; the limits of all together hold for them.
+    guard !viewer.isOperator else { return true }
+    let own = sessions.filter { $0.viewer.holder == viewer.holder }
+    let waits = waiting.count { $0.viewer.holder == viewer.holder }
+    guard own.count + waits < limits.perHolder,
+      own.count(where: { $0.connectBy != nil }) + waits < limits.unfinishedPerHolder
+    else { return false }
+    guard let address else { return true }
+    return sessions.count { $0.address == address } < limits.perAddress
+  }
+
+  /// Shows a camera to whoever waited for it. It watches already.
+  private func seat(_ waiter: Waiting) {
+    guard let format = keeper.status(of: waiter.camera)?.format else { return refuse(waiter) }
+    switch seats.take(waiter.offer, of: waiter.camera, format) {
+    case .success(let seat):
+      let session = enter(seat, waiter, connecting: limits.connecting, isProposed: false)
+      figures.opened += 1
+      var reply = WebReply(
+        201,
+        fields: [
+          "Content-Type": WHEP.sdp, "Location": location(session), "ETag": "\"\(session.tag)\"",
+          "Accept-Patch": WHEP.fragment,
+        ], body: seat.description)
+      for server in servers { reply.fields.append("Link", server) }
+      waiter.answer(reply)
+    case .failure(.noPicture): propose(waiter, format)
+    case .failure(let refusal):
+      keeper.unwatch(waiter.camera)
+      waiter.answer(answer(to: refusal))
+    }
+  }
+
+  /// The viewer asked for no picture: what it would get is offered to it.
+  private func propose(_ waiter: Waiting, _ format: SourceFormat) {
+    guard let seat = seats.propose(waiter.camera, format) else {
+      keeper.unwatch(waiter.camera)
+      return waiter.answer(tooMany())
+    }
+    let session = enter(seat, waiter, connecting: limits.proposal, isProposed: true)
+    let until = HTTPDate.text(wall() + limits.proposal)
+    var reply = WebReply(
+      406,
+      fields: [
+        "Content-Type": "\(WHEP.sdp); valid-until=\"\(until)\"", "Location": location(session),
+        "ETag": "\"\(session.tag)\"", "Accept-Patch": WHEP.sdp,
+      ], body: seat.description)
+    for server in servers { reply.fields.append("Link", server) }
+    waiter.answer(reply)
+  }
+
+  private func enter(
+    _ seat: Seat, _ waiter: Waiting, connecting: Interval, isProposed: Bool
+  ) -> Session {
+    let session = Session(
+      id: random.hex(bytes: 16), camera: waiter.camera, viewer: waiter.viewer, address: waiter.address,
+      leg: seat.leg, tag: random.hex(bytes: 8), connectBy: clock() + connecting, isProposed: isProposed)
+    sessions.append(session)
+    return session
+  }
+
+  private func location(_ session: Session) -> String {
+    "/whep/\(PercentEncoding.encode(session.camera.rawValue))/\(session.id)"
+  }
+
+  /// The camera shows nothing now: why, and when to ask again.
+  private func refuse(_ waiter: Waiting) {
+    let status = keeper.status(of: waiter.camera)
+    keeper.unwatch(waiter.camera)
+    figures.notLive += 1
+    var wait = 1
+    if let retry = status?.retry { wait = max(1, Int(((retry - clock()).milliseconds + 999) / 1000)) }
+    var reply = WHEP.problem(
+      409, status?.fault == nil ? "the camera is starting" : "the camera gives no picture now",
+      reason: status?.fault == nil ? "camera-starting" : "camera-off", detail: status?.fault?.text,
+      next: "ask again in \(wait) s")
+    reply.fields.append("Retry-After", "\(wait)")
+    waiter.answer(reply)
+  }
+
+  private func answer(to refusal: SeatRefusal) -> WebReply {
+    switch refusal {
+    case .malformed(let text): return WHEP.problem(400, text, reason: "malformed")
+    case .noPicture:
+      return WHEP.problem(400, "the description has no line for pictures", reason: "malformed")
+    case .noCodec(let text):
+      figures.noCodec += 1
+      return WHEP.problem(406, text, reason: "no-codec", next: "use a browser that plays H.264")
+    case .noRoom: return tooMany()
+    }
+  }
+
+  private func tooMany() -> WebReply {
+    figures.tooMany += 1
+    var reply = WHEP.problem(
+      503, "too many look at once", reason: "too-many", next: "close another window, or ask again in 5 s")
+    reply.fields.append("Retry-After", "5")
+    return reply
+  }
+
+  // MARK: Sessions
+
+  /// The session that a request is for, or the answer that there is none for it.
+  private func find(_ request: WebRequest) -> Result<Session, WHEPRefusal> {
+    let id = request["session"]
+    let session = sessions.first { $0.id == id && $0.camera.rawValue == request["camera"] }
+    if let shown = request.head.fields["Authorization"] {
+      let token = WebGuard.bearer(request.head)
+      let isViewer = session.map { token != nil && token == $0.viewer.token } ?? false
+      if !isViewer {
+        guard let token, let holder = authority.whoShows(token, from: request.peer) else {
+          return .failure(.init(reply: WHEP.unauthorised(shown)))
+        }
+        if let session, session.viewer.holder != holder {
+          return .failure(.init(reply: .problem(403, "this session is somebody else's")))
+        }
+      }
+    }
+    guard let session else {
+      return .failure(.init(reply: .problem(404, "there is no such session", next: "post a new offer")))
+    }
+    return .success(session)
+  }
+
+  private struct WHEPRefusal: Error {
+    var reply: WebReply
+  }
+
+  func describe(_ request: WebRequest, _ answer: (WebReply) -> Void) {
+    switch find(request) {
+    case .failure(let refusal): answer(refusal.reply)
+    case .success(let session):
+      answer(
+        WebReply(
+          200,
+          fields: [
+            "Content-Type": WHEP.sdp, "ETag": "\"\(session.tag)\"",
+            "Accept-Patch": session.isProposed ? WHEP.sdp : WHEP.fragment,
+          ]))
+    }
+  }
+
+  func delete(_ request: WebRequest, _ answer: (WebReply) -> Void) {
+    switch find(request) {
+    case .failure(let refusal):
+      // Whoever ends it twice has what it wants.
+      answer(
+        refusal.reply.status == 404 && endedSessions.contains(request["session"])
+          ? WebReply(200) : refusal.reply)
+    case .success(let session):
+      end(session)
+      answer(WebReply(200))
+    }
+  }
+
+  func patch(_ request: WebRequest, _ answer: (WebReply) -> Void) {
+    switch find(request) {
+    case .failure(let refusal): answer(refusal.reply)
+    case .success(let session):
+      answer(session.isProposed ? accept(request, session) : trickle(request, session))
+    }
+  }
+
+  /// The answer to our own offer.
+  private func accept(_ request: WebRequest, _ session: Session) -> WebReply {
+    guard WHEP.isType(request, WHEP.sdp) else { return WHEP.wrongType(WHEP.sdp, "Accept-Patch") }
+    guard let description = try? SessionDescription(parsing: request.body) else {
+      return WHEP.problem(400, "this is no session description", reason: "malformed")
+    }
+    if let refusal = seats.accept(description, on: session.leg) { return answer(to: refusal) }
+    session.isProposed = false
+    session.connectBy = clock() + limits.connecting
+    figures.opened += 1
+    return WebReply(204)
+  }
+
+  private func trickle(_ request: WebRequest, _ session: Session) -> WebReply {
+    guard WHEP.isType(request, WHEP.fragment) else { return WHEP.wrongType(WHEP.fragment, "Accept-Patch") }
+    let tags = request.head.fields.elements("If-Match")
+    guard !tags.isEmpty else {
+      return WHEP.problem(
+        428, "say which generation of ICE this is about", reason: "no-tag",
+        next: "send If-Match with the ETag")
+    }
+    // The draft writes the star in quotes, RFC 9110 without.
+    guard tags.contains("*") || tags.contains("\"*\"") || tags.contains("\"\(session.tag)\"") else {
+      return WHEP.problem(
+        412, "this is about an earlier generation of ICE", reason: "stale",
+        next: "send If-Match: * with new credentials to restart it")
+    }
+    guard let fragment = TrickleFragment(parsing: request.body) else {
+      return WHEP.problem(400, "this is no fragment of a session description", reason: "malformed")
+    }
+    switch seats.trickle(fragment, on: session.leg) {
+    case .taken: return WebReply(204)
+    case .refused(let text): return WHEP.problem(422, text, reason: "refused")
+    case .restarted(let ours):
+      session.tag = random.hex(bytes: 8)
+      return WebReply(
+        200, fields: ["Content-Type": WHEP.fragment, "ETag": "\"\(session.tag)\""], body: ours)
+    }
+  }
+
+  /// Ends a session and frees what it holds.
+  private func end(_ session: Session) {
+    guard let place = sessions.firstIndex(where: { $0 === session }) else { return }
+    sessions.remove(at: place)
+    if endedSessions.count >= WHEP.remembered { endedSessions.removeFirst() }
+    endedSessions.append(session.id)
+    seats.leave(session.leg)
+    keeper.unwatch(session.camera)
+  }
+
+  // MARK: News
+
+  /// A connection is gone for good. False when it was no viewer's.
+  package func lost(_ leg: LegID) -> Bool {
+    guard let session = sessions.first(where: { $0.leg == leg }) else { return false }
+    figures.lost += 1
+    end(session)
+    return true
+  }
+
+  /// A camera began to show, or failed: whoever waits for it hears.
+  package func cameraChanged(_ camera: CameraID) {
+    guard waiting.contains(where: { $0.camera == camera }), let state = keeper.status(of: camera)?.state,
+      state != .starting
+    else { return }
+    let mine = waiting.filter { $0.camera == camera }
+    waiting.removeAll { $0.camera == camera }
+    for waiter in mine { if state.shows { seat(waiter) } else { refuse(waiter) } }
+  }
+
+  /// Rights may have ended: what may no longer be seen is ended.
+  package func review() {
+    for session in sessions where !authority.mayLook(session.viewer, through: session.camera) {
+      figures.expired += 1
+      end(session)
+    }
+    let over = waiting.filter { !authority.mayLook($0.viewer, through: $0.camera) }
+    waiting.removeAll { !authority.mayLook($0.viewer, through: $0.camera) }
+    for waiter in over {
+      keeper.unwatch(waiter.camera)
+      waiter.answer(WHEP.problem(403, "you may no longer see this camera", reason: "not-now"))
+    }
+  }
+
+  /// Ends every session.
+  package func stop() {
+    for session in sessions { end(session) }
+  }
+
+  // MARK: Time
+
+  package var nextDeadline: Instant? {
+    var first: Instant?
+    for deadline in sessions.lazy.compactMap(\.connectBy) {
+      first = first.map { min($0, deadline) } ?? deadline
+    }
+    for waiter in waiting { first = first.map { min($0, waiter.until) } ?? waiter.until }
+    return first
+  }
+
+  package func advance() {
+    let now = clock()
+    for session in sessions {
+      guard let due = session.connectBy else { continue }
+      if !session.isProposed, seats.isConnected(session.leg) {
+        session.connectBy = nil
+        figures.connected += 1
+      } else if due <= now {
+        figures.unfinished += 1
+        end(session)
+      }
+    }
+    let late = waiting.filter { $0.until <= now }
+    waiting.removeAll { $0.until <= now }
+    for waiter in late { refuse(waiter) }
+  }
+}
+
+/// An offer in which a viewer wants to be heard as well.
+package struct ViewerOffer {
+  package var camera: CameraID
+  package var viewer: Viewer
+  package var address: IPAddress?
+  package var offer: [UInt8]
+  package var answer: (WebReply) -> Void
+}
