@@ -1,5 +1,5 @@
 package import Directory
-internal import SDP
+package import SDP
 internal import SIP
 package import Wire
 
@@ -22,10 +22,14 @@ package enum PageRefusal: Error, Hashable, Sendable {
   case stale
 }
 
+/// Makes the media of a page from its offer.
+package typealias PageMediaMaker = (SessionDescription) -> (any LegDescriptions)?
+
 /// What a page gets for its offer.
 package struct PageAnswer: Hashable, Sendable {
   /// Names the leg: 128 random bits.
   package var leg: String
+  package var media: MediaLegID
   package var description: [UInt8]
   /// Names its generation of ICE.
   package var tag: String
@@ -51,15 +55,17 @@ extension CallTarget {
 }
 
 extension Switchboard {
-  /// A page answers a call that rings for its account, the first of its account to do so.
+  /// A page answers a call that rings for its account, the first of its account to do so. `making`: gives its media,
+  /// where that is not for the board to make; nil when there is no room.
   package func answerPage(
-    _ id: CallID, _ page: Contact, of account: AccountName, offer: [UInt8], _ turn: inout Turn
+    _ id: CallID, _ page: Contact, of account: AccountName, offer: [UInt8],
+    making: PageMediaMaker? = nil, _ turn: inout Turn
   ) -> Result<PageAnswer, PageRefusal> {
     switch findRinging(id, page, of: account, &turn) {
     case .failure(let refusal): return .failure(refusal)
     case .success(let (leg, call)):
       defer { arm(call) }
-      return call.answered(byPage: leg, from: page.address, offer: offer, &turn)
+      return call.answered(byPage: leg, from: page.address, offer: offer, making: making, &turn)
     }
   }
 
@@ -178,17 +184,18 @@ extension Call {
 
   /// A page answers with an offer of its own.
   func answered(
-    byPage leg: Leg, from address: IPAddress?, offer: [UInt8], _ turn: inout Turn
+    byPage leg: Leg, from address: IPAddress?, offer: [UInt8], making: PageMediaMaker?, _ turn: inout Turn
   ) -> Result<PageAnswer, PageRefusal> {
     guard leg.isLive, leg.state != .talking, isHunting else { return .failure(.over) }
     guard let description = SessionDescription(.sdp(offer)) else { return .failure(.notAcceptable) }
     let near = near
     let hasPicture =
       description.media.contains { $0.kind == .video && !$0.isRejected } && near.media.offered(.video) != nil
-    guard
-      let descriptions = board.descriptions(
+    let made =
+      making.map { $0(description) }
+      ?? board.descriptions(
         of: leg.contact?.form ?? .plain, video: hasPicture, offer: description, facing: address, &turn)
-    else { return .failure(.noRoom) }
+    guard let descriptions = made else { return .failure(.noRoom) }
     let silent = leg.media
     leg.media = descriptions
     guard leg.media.takeOffer(description), leg.media.offered(.audio) != nil,
@@ -203,7 +210,8 @@ extension Call {
     leg.pageTag = turn.random.hex(bytes: 8)
     board.register(media: descriptions.id, leg, self)
     join(leg, &turn)
-    return .success(PageAnswer(leg: leg.pageName, description: answer.bytes, tag: leg.pageTag))
+    return .success(
+      PageAnswer(leg: leg.pageName, media: descriptions.id, description: answer.bytes, tag: leg.pageTag))
   }
 }
 
