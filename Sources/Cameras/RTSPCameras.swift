@@ -87,6 +87,14 @@ package final class RTSPCameras: StreamsDelegate {
     return source
   }
 
+  /// The same for whoever knows nothing of RTSP; without `user` nobody is named.
+  package func open(
+    _ camera: CameraID, url: String, user: String?, password: String, hear: @escaping (SourceNews) -> Void
+  ) -> any CameraSource {
+    let credentials = user.map { RTSPCredentials(user: $0, password: password) }
+    return open(camera, url: url, credentials: credentials, hear: hear)
+  }
+
   func closed(_ source: RTSPSource) { sources.removeAll { $0 === source } }
 
   package var count: Int { sources.count }

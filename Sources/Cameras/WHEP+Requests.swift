@@ -73,7 +73,7 @@ extension WHEP {
 
   /// Which rule of the draft an offer breaks (section 4.3.5); nil for none.
   static func fault(of offer: SessionDescription) -> String? {
-    let lines = offer.media.filter { !$0.isRejected || $0.has("bundle-only") }
+    let lines = offer.media.filter(\.isOffered)
     guard !lines.isEmpty else { return "the description offers nothing" }
     for line in lines where line.kind == .audio || line.kind == .video {
       switch direction(of: line, in: offer) {
@@ -87,7 +87,7 @@ extension WHEP {
 
   /// Whether the viewer offers its voice.
   static func wantsToTalk(_ offer: SessionDescription) -> Bool {
-    offer.media.contains { $0.kind == .audio && direction(of: $0, in: offer) == .sendrecv && !$0.isRejected }
+    offer.media.contains { $0.kind == .audio && direction(of: $0, in: offer) == .sendrecv && $0.isOffered }
   }
 
   private static func direction(of line: MediaDescription, in offer: SessionDescription) -> Direction {

@@ -21,6 +21,9 @@ package import Wire
 // mostly within that time, and the others are 409 with the time after which to ask again. What a camera showed before is
 // taken for what it will show, so that its start and the viewer's handshake run side by side.
 //
+// A viewer that offers its voice while the door rings for it answers the door: the call is whoever owns calls' to answer
+// (`whenOffered`), and its session here is the way to it.
+//
 // The address of a session holds 128 random bits and is given to nobody but its viewer. It is the right to use it;
 // whoever shows a token there all the same must show one of the same holder.
 
@@ -79,6 +82,8 @@ package final class WHEP {
     var connectBy: Instant?
     /// Our offer is not answered yet.
     var isProposed: Bool
+    /// Set when its viewer answered the door.
+    var talk: Talk?
 
     init(
       id: String, camera: CameraID, viewer: Viewer, address: IPAddress?, leg: LegID, tag: String,
@@ -135,6 +140,7 @@ package final class WHEP {
   }
 
   package var count: Int { sessions.count }
+  package func viewers(of camera: CameraID) -> Int { sessions.count { $0.camera == camera } }
   package var connectedCount: Int { sessions.count { $0.connectBy == nil } }
 
   // MARK: Opening
@@ -203,19 +209,23 @@ package final class WHEP {
     case .success(let seat):
       let session = enter(seat, waiter, connecting: limits.connecting, isProposed: false)
       figures.opened += 1
-      var reply = WebReply(
-        201,
-        fields: [
-          "Content-Type": WHEP.sdp, "Location": location(session), "ETag": "\"\(session.tag)\"",
-          "Accept-Patch": WHEP.fragment,
-        ], body: seat.description)
-      for server in servers { reply.fields.append("Link", server) }
-      waiter.answer(reply)
+      waiter.answer(created(session, seat.description))
     case .failure(.noPicture): propose(waiter, format)
     case .failure(let refusal):
       keeper.unwatch(waiter.camera)
       waiter.answer(answer(to: refusal))
     }
+  }
+
+  private func created(_ session: Session, _ description: [UInt8]) -> WebReply {
+    var reply = WebReply(
+      201,
+      fields: [
+        "Content-Type": WHEP.sdp, "Location": location(session), "ETag": "\"\(session.tag)\"",
+        "Accept-Patch": WHEP.fragment,
+      ], body: description)
+    for server in servers { reply.fields.append("Link", server) }
+    return reply
   }
 
   /// The viewer asked for no picture: what it would get is offered to it.
@@ -340,11 +350,12 @@ package final class WHEP {
     }
   }
 
-  func patch(_ request: WebRequest, _ answer: (WebReply) -> Void) {
+  func patch(_ request: WebRequest, _ answer: @escaping (WebReply) -> Void) {
     switch find(request) {
     case .failure(let refusal): answer(refusal.reply)
     case .success(let session):
-      answer(session.isProposed ? accept(request, session) : trickle(request, session))
+      if session.isProposed { return answer(accept(request, session)) }
+      trickle(request, session, answer)
     }
   }
 
@@ -361,7 +372,19 @@ package final class WHEP {
     return WebReply(204)
   }
 
-  private func trickle(_ request: WebRequest, _ session: Session) -> WebReply {
+  private func trickle(
+    _ request: WebRequest, _ session: Session, _ answer: @escaping (WebReply) -> Void
+  ) {
+    guard let talk = session.talk else { return answer(trickle(request, session)) }
+    if let refusal = check(request, session) { return answer(refusal) }
+    talk.trickle(request.body) { [weak session] outcome, tag in
+      if let tag { session?.tag = tag }
+      answer(self.reply(to: outcome, tag: session?.tag ?? ""))
+    }
+  }
+
+  /// What is wrong with a request that is about ICE, before its body is looked at.
+  private func check(_ request: WebRequest, _ session: Session) -> WebReply? {
     guard WHEP.isType(request, WHEP.fragment) else { return WHEP.wrongType(WHEP.fragment, "Accept-Patch") }
     let tags = request.head.fields.elements("If-Match")
     guard !tags.isEmpty else {
@@ -375,16 +398,25 @@ package final class WHEP {
         412, "this is about an earlier generation of ICE", reason: "stale",
         next: "send If-Match: * with new credentials to restart it")
     }
+    return nil
+  }
+
+  private func trickle(_ request: WebRequest, _ session: Session) -> WebReply {
+    if let refusal = check(request, session) { return refusal }
     guard let fragment = TrickleFragment(parsing: request.body) else {
       return WHEP.problem(400, "this is no fragment of a session description", reason: "malformed")
     }
-    switch seats.trickle(fragment, on: session.leg) {
-    case .taken: return WebReply(204)
-    case .refused(let text): return WHEP.problem(422, text, reason: "refused")
+    let outcome = seats.trickle(fragment, on: session.leg)
+    if case .restarted = outcome { session.tag = random.hex(bytes: 8) }
+    return reply(to: outcome, tag: session.tag)
+  }
+
+  private func reply(to outcome: SeatTrickle, tag: String) -> WebReply {
+    switch outcome {
+    case .taken: WebReply(204)
+    case .refused(let text): WHEP.problem(422, text, reason: "refused")
     case .restarted(let ours):
-      session.tag = random.hex(bytes: 8)
-      return WebReply(
-        200, fields: ["Content-Type": WHEP.fragment, "ETag": "\"\(session.tag)\""], body: ours)
+      WebReply(200, fields: ["Content-Type": WHEP.fragment, "ETag": "\"\(tag)\""], body: ours)
     }
   }
 
@@ -394,7 +426,7 @@ package final class WHEP {
     sessions.remove(at: place)
     if endedSessions.count >= WHEP.remembered { endedSessions.removeFirst() }
     endedSessions.append(session.id)
-    seats.leave(session.leg)
+    if let talk = session.talk { talk.hangUp() } else { seats.leave(session.leg) }
     keeper.unwatch(session.camera)
   }
 
@@ -402,10 +434,28 @@ package final class WHEP {
 
   /// A connection is gone for good. False when it was no viewer's.
   package func lost(_ leg: LegID) -> Bool {
-    guard let session = sessions.first(where: { $0.leg == leg }) else { return false }
+    guard let session = sessions.first(where: { $0.leg == leg && $0.talk == nil }) else { return false }
     figures.lost += 1
     end(session)
     return true
+  }
+
+  /// A viewer's offer answered the door: the reply to it.
+  package func enter(_ talk: Talk, answering offer: ViewerOffer) -> WebReply {
+    keeper.watch(offer.camera)
+    let session = Session(
+      id: talk.name, camera: offer.camera, viewer: offer.viewer, address: offer.address, leg: talk.leg,
+      tag: talk.tag, connectBy: clock(), isProposed: false)
+    session.connectBy = nil
+    session.talk = talk
+    sessions.append(session)
+    figures.opened += 1
+    return created(session, talk.description)
+  }
+
+  /// A call is over: whoever answered it here has nothing left.
+  package func over(_ call: String) {
+    for session in sessions where session.talk?.call == call { end(session) }
   }
 
   /// A camera began to show, or failed: whoever waits for it hears.
@@ -463,6 +513,34 @@ package final class WHEP {
     let late = waiting.filter { $0.until <= now }
     waiting.removeAll { $0.until <= now }
     for waiter in late { refuse(waiter) }
+  }
+}
+
+/// A conversation with the door that a viewer's offer began.
+package struct Talk {
+  package var call: String
+  /// Names its leg: 128 random bits.
+  package var name: String
+  package var leg: LegID
+  package var tag: String
+  /// The answer.
+  package var description: [UInt8]
+  /// Candidates; what came of them, and the tag that counts from now on.
+  package var trickle: (_ fragment: [UInt8], _ then: @escaping (SeatTrickle, _ tag: String?) -> Void) -> Void
+  package var hangUp: () -> Void
+
+  package init(
+    call: String, name: String, leg: LegID, tag: String, description: [UInt8],
+    trickle: @escaping (_ fragment: [UInt8], _ then: @escaping (SeatTrickle, _ tag: String?) -> Void) -> Void,
+    hangUp: @escaping () -> Void
+  ) {
+    self.call = call
+    self.name = name
+    self.leg = leg
+    self.tag = tag
+    self.description = description
+    self.trickle = trickle
+    self.hangUp = hangUp
   }
 }
 
