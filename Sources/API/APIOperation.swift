@@ -9,7 +9,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
   case units, accounts, stations, cameras, doors
   case enroll, revokeAll, revoke
   case accountDND, unitDND
-  case calls, hangUp, callRecords
+  case calls, hangUp, callRecords, callSnapshot
   case events
   case bans, liftBan
   case openDoor
@@ -25,7 +25,8 @@ package enum APIOperation: String, CaseIterable, Sendable {
   package var method: HTTPMethod {
     switch self {
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .calls,
-      .callRecords, .events, .bans, .ringReport, .session, .backup, .supportBundle, .description:
+      .callRecords, .callSnapshot, .events, .bans, .ringReport, .session, .backup, .supportBundle,
+      .description:
       .get
     case .applyDirectory, .accountDND, .unitDND, .restore, .maintenance: .put
     case .enroll, .openDoor, .ring, .openSession, .answerCall, .cameraToken: .post
@@ -53,6 +54,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .calls: "/calls"
     case .hangUp: "/calls/{id}"
     case .callRecords: "/cdr"
+    case .callSnapshot: "/calls/{id}/snapshots/{moment}"
     case .events: "/events"
     case .bans: "/bans"
     case .liftBan: "/bans/{address}"
@@ -90,6 +92,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .calls: "The live calls."
     case .hangUp: "Ends a live call."
     case .callRecords: "Past calls, the latest first."
+    case .callSnapshot: "A still picture (JPEG) of a call's station: at the ring, after it, at the end."
     case .events: "What happens, as server-sent events, or over a WebSocket with each event a message."
     case .bans: "The banned addresses."
     case .liftBan: "Lifts every ban of an address."
@@ -132,7 +135,7 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .enroll,
       .revokeAll, .revoke, .accountDND, .unitDND, .calls, .hangUp, .bans, .liftBan, .openDoor, .ring,
       .ringReport, .session, .openSession, .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer,
-      .cameraToken, .backup, .restore, .supportBundle, .maintenance, .description:
+      .cameraToken, .callSnapshot, .backup, .restore, .supportBundle, .maintenance, .description:
       []
     }
   }
@@ -143,7 +146,8 @@ package enum APIOperation: String, CaseIterable, Sendable {
     case .enroll, .ring, .answerCall, .cameraToken: 201
     case .hangUp, .liftBan, .openSession, .endSession, .declineCall, .trickle: 204
     case .status, .doctor, .exportDirectory, .applyDirectory, .units, .accounts, .stations, .cameras,
-      .doors, .revokeAll, .revoke, .accountDND, .unitDND, .calls, .callRecords, .events, .bans, .openDoor,
+      .doors, .revokeAll, .revoke, .accountDND, .unitDND, .calls, .callRecords, .callSnapshot, .events, .bans,
+      .openDoor,
       .ringReport, .session, .hangUpAnswer, .backup, .restore, .supportBundle, .maintenance, .description:
       200
     }
@@ -164,7 +168,8 @@ package enum APIOperation: String, CaseIterable, Sendable {
   /// Who may ask for it at all. A device is answered for its own account and unit only; operators always may.
   package var audience: Audience {
     switch self {
-    case .description, .doors, .accountDND, .unitDND, .calls, .callRecords, .events, .openDoor, .session,
+    case .description, .doors, .accountDND, .unitDND, .calls, .callRecords, .callSnapshot, .events, .openDoor,
+      .session,
       .openSession,
       .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer, .cameraToken:
       .devices

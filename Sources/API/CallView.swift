@@ -73,6 +73,33 @@ package struct LegView: APIValue {
   }
 }
 
+/// A still picture of a call.
+package struct SnapshotView: APIValue {
+  /// ring, after (two seconds later) or end.
+  package var moment: String
+  package var at: WallTime
+  /// Where it can be had, below the gateway's own address.
+  package var url: String
+
+  package init(moment: String, at: WallTime, url: String) {
+    self.moment = moment
+    self.at = at
+    self.url = url
+  }
+  package init(_ reader: inout ObjectReader) {
+    moment = reader.string("moment")
+    at = reader.requiredTime("at")
+    url = reader.string("url", default: "", limit: 4096)
+  }
+  package var json: JSONValue {
+    ["moment": .string(moment), "at": .time(at), "url": .string(url)]
+  }
+  package static var example: SnapshotView {
+    SnapshotView(
+      moment: "ring", at: WallTime(seconds: 1_795_210_100), url: "/api/v1/calls/c1f0/snapshots/ring")
+  }
+}
+
 /// A call, live (`ended` and `end` are nil) or past.
 package struct CallView: APIValue {
   package var id: String
@@ -84,11 +111,14 @@ package struct CallView: APIValue {
   package var ended: WallTime?
   package var end: CallEnd?
   package var legs: [LegView]
+  /// Still pictures of the station's camera, the oldest first.
+  package var snapshots: [SnapshotView]
 
   package init(
     id: String, from: String, target: String, unit: String?, started: WallTime, answered: WallTime?,
-    ended: WallTime?, end: CallEnd?, legs: [LegView]
+    ended: WallTime?, end: CallEnd?, legs: [LegView], snapshots: [SnapshotView] = []
   ) {
+    self.snapshots = snapshots
     self.id = id
     self.from = from
     self.target = target
@@ -109,19 +139,22 @@ package struct CallView: APIValue {
     ended = reader.time("ended")
     end = reader.presentMember("end")?.choice(CallEnd.self)
     legs = reader.values("legs")
+    snapshots = reader.values("snapshots")
   }
   package var json: JSONValue {
     [
       "id": .string(id), "from": .string(from), "target": .string(target), "unit": .string(orNull: unit),
       "started": .time(started), "answered": .time(answered), "ended": .time(ended),
       "end": .string(orNull: end?.rawValue), "legs": legs.json,
+      "snapshots": snapshots.json,
     ]
   }
   package static var example: CallView {
     CallView(
       id: "c1f0", from: "intercom-main", target: "401", unit: "401",
       started: WallTime(seconds: 1_795_210_100), answered: WallTime(seconds: 1_795_210_106),
-      ended: WallTime(seconds: 1_795_210_119), end: .answered, legs: [.example])
+      ended: WallTime(seconds: 1_795_210_119), end: .answered, legs: [.example],
+      snapshots: [.example])
   }
 }
 

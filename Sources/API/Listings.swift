@@ -213,26 +213,64 @@ package struct CameraView: APIValue {
   /// Without any password.
   package var source: String
   package var view: String
-  /// What is known of it: unknown while no video is served.
+  /// idle, starting, live (somebody looks), warm (nobody does, it shows all the same), backing off (it failed and is tried
+  /// again by itself), faulty (somebody has to change something).
   package var state: String
+  /// Why it gave no pictures last: a word, and a sentence. Nil as soon as it gives them again.
+  package var reason: String?
+  package var detail: String?
+  /// When it is tried again.
+  package var retry: WallTime?
+  /// As `640x480`; nil before its first picture.
+  package var size: String?
+  package var coding: String?
+  package var viewers: Int
+  /// From its last opening to the first picture, in milliseconds.
+  package var firstPicture: Int?
 
-  package init(id: String, source: String, view: String, state: String) {
+  package init(
+    id: String, source: String, view: String, state: String, reason: String? = nil, detail: String? = nil,
+    retry: WallTime? = nil, size: String? = nil, coding: String? = nil, viewers: Int = 0,
+    firstPicture: Int? = nil
+  ) {
     self.id = id
     self.source = source
     self.view = view
     self.state = state
+    self.reason = reason
+    self.detail = detail
+    self.retry = retry
+    self.size = size
+    self.coding = coding
+    self.viewers = viewers
+    self.firstPicture = firstPicture
   }
   package init(_ reader: inout ObjectReader) {
     id = reader.string("id")
     source = reader.string("source", default: "", limit: 4096)
     view = reader.string("view", default: "")
     state = reader.string("state", default: "unknown")
+    reason = reader.text("reason")
+    detail = reader.text("detail")
+    retry = reader.time("retry")
+    size = reader.text("size")
+    coding = reader.text("coding")
+    viewers = reader.integer("viewers", default: 0)
+    firstPicture = reader.optionalInteger("firstPicture")
   }
   package var json: JSONValue {
-    ["id": .string(id), "source": .string(source), "view": .string(view), "state": .string(state)]
+    [
+      "id": .string(id), "source": .string(source), "view": .string(view), "state": .string(state),
+      "reason": .string(orNull: reason), "detail": .string(orNull: detail), "retry": .time(retry),
+      "size": .string(orNull: size), "coding": .string(orNull: coding), "viewers": .integer(viewers),
+      "firstPicture": .integer(orNull: firstPicture),
+    ]
   }
   package static var example: CameraView {
-    CameraView(id: "entrance", source: "v4l2:/dev/video0", view: "ring", state: "unknown")
+    CameraView(
+      id: "entrance", source: "rtsp://192.0.2.10/live", view: "ring", state: "backing off",
+      reason: "unreachable", detail: "no connection to 192.0.2.10", retry: WallTime(seconds: 1_795_210_119),
+      size: "640x480", coding: "H264", viewers: 2, firstPicture: 180)
   }
 }
 

@@ -47,6 +47,10 @@ package struct Configuration: Equatable, Sendable {
     package var turn: [PeerServer] = []
   }
   package enum ICE: String, CaseIterable, Sendable { case lite, full, auto }
+  package struct Snapshots: Equatable, Sendable {
+    /// How long the pictures of a ring are kept; 0: none are.
+    package var days = 7
+  }
   package struct Uplink: Equatable, Sendable {
     package var url: String
     package var domain: String
@@ -57,6 +61,7 @@ package struct Configuration: Equatable, Sendable {
   package var http = HTTP()
   package var tls = TLS()
   package var media = Media()
+  package var snapshots = Snapshots()
   package var controlSocket = Configuration.defaultControlSocket
   package var uplink: Uplink?
 
@@ -115,6 +120,9 @@ package struct Configuration: Equatable, Sendable {
         read.media.ice = section.choice("ice", default: read.media.ice)
         read.media.stun = section.stunServers("stun")
         read.media.turn = section.turnServers("turn")
+      }
+      file.section("snapshots") { section in
+        read.snapshots.days = section.integer("days", default: read.snapshots.days, in: 0...30)
       }
       file.section("control") { section in
         read.controlSocket = section.string("socket", default: read.controlSocket, limit: 107)

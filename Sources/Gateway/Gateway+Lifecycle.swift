@@ -1,4 +1,5 @@
 internal import Calls
+internal import Cameras
 internal import Doors
 internal import Journal
 internal import MediaPlane
@@ -49,6 +50,8 @@ extension Gateway {
       house.calls.hangUpAll(&turn)
       house.doors.stop(at: house.moment)
     }
+    house.whep.stop()
+    house.cameras.stop()
     house.plane.leaveServers()
     // Behind the last BYEs: browsers hear that we go, and try again later.
     web.server?.drain()
@@ -98,6 +101,8 @@ extension Gateway {
       new.gateway.domain = old.gateway.domain
     }
     configuration = new
+    house?.album.days = new.snapshots.days
+    house?.whep.servers = new.media.servers
     warden?.publicOrigin = new.http.publicOrigin
     house?.gate.setNames([new.gateway.domain] + new.gateway.aliases)
     log.write(.notice, "reload.done", "configuration and certificates read again")

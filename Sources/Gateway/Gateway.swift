@@ -8,6 +8,7 @@
 // Somebody else's: files, the process, the kernel (the program and Reactor).
 
 internal import Calls
+internal import Cameras
 internal import Crypto
 package import Devices
 internal import Directory
@@ -175,6 +176,7 @@ package final class Gateway {
     house.operations = operations
     let warden = WebGuard(tokens: house.gate) { [world] in world.now }
     warden.publicOrigin = configuration.http.publicOrigin
+    warden.views = house.spectators
     self.warden = warden
     let routes = RESTRoutes(operations: operations, feed: feed, guard: warden) { [world] in world.now }
     self.routes = routes
@@ -184,6 +186,8 @@ package final class Gateway {
     desk.addRoutes(to: &router)
     ResidentPage.addRoutes(to: &router)
     for route in sip.channelRoutes() { router.add(route) }
+    house.whep.addRoutes(to: &router)
+    house.snapshots.addRoutes(to: &router)
     router.pace = { [weak gate = house.gate] peer in
       guard case .remote(let endpoint, _) = peer, let wait = gate?.wait(forRequestFrom: endpoint.address)
       else { return nil }
@@ -377,6 +381,8 @@ extension Gateway: Resident {
       sip.received(datagram, on: socket, from: remote, to: local)
     } else if let house, house.plane.owns(socket) {
       house.plane.received(datagram, on: socket, from: remote, to: local)
+    } else if let house, house.network.owns(socket) {
+      house.network.received(datagram, on: socket, from: remote)
     }
   }
 
@@ -409,6 +415,11 @@ extension Gateway: Resident {
     sip.advance()
     web.server?.advance()
     house?.fetcher.advance()
+    house?.network.advance()
+    house?.cameras.advance()
+    house?.whep.advance()
+    house?.snapshots.advance()
+    house?.album.advance()
     turn { [weak self] turn in self?.house?.advance(&turn) }
     advanceDrain()
   }

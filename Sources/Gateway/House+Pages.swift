@@ -1,5 +1,6 @@
 internal import API
 internal import Calls
+internal import Cameras
 internal import Directory
 internal import JSON
 internal import Management
@@ -94,6 +95,7 @@ extension House {
   /// Nothing of this account rings or talks in the call any more. While the call goes on elsewhere, its pages are told.
   func left(_ call: CallName, _ account: AccountName) {
     views.end(call: call.text, holder: account.rawValue)
+    whep.review()
     guard let record = calls.live.first(where: { $0.id == call }), record.answered == nil else { return }
     gateway.feed.publish(
       "call.silenced", at: world.wall, to: EventAudience(accounts: [account], hasOperators: false),

@@ -1,4 +1,5 @@
 internal import Calls
+internal import Cameras
 internal import Directory
 internal import Doors
 internal import JSON
@@ -27,6 +28,7 @@ extension House {
 
     case .invited(let session, let message, let flow, let identity):
       calls.invited(session, invitation(message, flow, identity), &turn)
+      warmCameras()
     case .progressed(let session, let status, let body, _):
       calls.progressed(session, status: status, body: body, &turn)
     case .answered(let session, let body, _): calls.answered(session, body: body, &turn)
@@ -88,9 +90,14 @@ extension House {
   func route(_ event: MediaEvent, _ turn: inout Turn) {
     switch event {
     case .key(let leg, let digit, _): calls.keyReceived(digit, on: MediaLegID(leg.handle), &turn)
-    case .failed(let leg): calls.mediaFailed(MediaLegID(leg.handle), &turn)
-    case .firstPacket, .silent, .resumed, .promptEnded, .keysSent, .keyFrameWanted, .rateWanted:
-      // Calls looks at the counts of its legs itself; nobody else asks, and no feed is open.
+    case .failed(let leg): if !whep.lost(leg) { calls.mediaFailed(MediaLegID(leg.handle), &turn) }
+    case .keyFrameWanted(let feed): screens.keyFrameWanted(feed).map { cameras.requestKeyFrame($0) }
+    case .rateWanted(let feed, let bits):
+      screens.rateWanted(feed, bitsPerSecond: bits).map {
+        cameras.limit($0, bitsPerSecond: bits, framesPerSecond: House.pictureRate)
+      }
+    case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
+      // Calls looks at the counts of its legs itself; nobody else asks.
       break
     }
   }
@@ -99,12 +106,16 @@ extension House {
 
   func route(_ event: CallEvent, _ turn: inout Turn) {
     switch event {
-    case .ringing(let record): tellRinging(record, &turn.random)
+    case .ringing(let record):
+      tellRinging(record, &turn.random)
+      photographRing(record)
     case .joined(let record, let account): tellRinging(record, &turn.random, onlyTo: AccountName(account))
     case .left(let call, let account): left(call, AccountName(account))
     case .answered(let record): tell("call.answered", record)
     case .ended(let record):
+      photographEnd(record)
       views.end(call: record.id.text)
+      coolCameras(record.id)
       tell("call.ended", record)
       finished(record)
     case .key(let press):

@@ -1,4 +1,5 @@
 internal import Calls
+internal import Cameras
 internal import Crypto
 internal import Devices
 internal import Directory
@@ -33,6 +34,19 @@ final class House {
   var presence = Presence()
   /// The tokens by which cameras are seen.
   var views = ViewTokens()
+  let screens: PlaneScreens
+  /// The network's cameras.
+  let network: RTSPCameras
+  let cameras: CameraKeeper
+  let whep: WHEP
+  let spectators: Spectators
+  let snapshots: SnapshotDesk
+  let album: Album
+  var laterSnapshots: [LaterSnapshot] = []
+  /// Calls of which a first snapshot was asked for, and which are not over.
+  var photographed: [String] = []
+  /// Cameras that were said to have failed.
+  var troubled: [CameraID] = []
   let tallies: Tallies
   /// When maintenance mode ends; nil while it is off.
   var maintenance: Instant?
@@ -78,7 +92,25 @@ final class House {
       media: PlaneMedia(plane: plane, addresses: gateway.mediaAddresses, ice: configuration.media.ice),
       dialplan: dialplan, now: world.now)
     fetcher = DeviceFetcher(world: world, streams: gateway.streams)
+    let ice = configuration.media.ice
+    screens = PlaneScreens(plane, transcoders: gateway.setting.transcoders) { [plane] in
+      PlaneMedia.mode(ice, facing: $0, hasServers: plane.hasServers)
+    }
+    network = RTSPCameras(world: world, streams: gateway.streams)
+    let ways = CameraWays(network: network, local: gateway.setting.cameras, world: world)
+    cameras = CameraKeeper(opener: ways, screens: screens, random: world.makeRandom()) { world.now }
+    spectators = Spectators()
+    whep = WHEP(
+      keeper: cameras, seats: screens, authority: spectators, random: world.makeRandom(),
+      clock: { world.now }, wall: { world.wall })
     porter = Porter(book: book, calls: calls)
+    let camera = Snapshots(world: world)
+    snapshots = SnapshotDesk(
+      keeper: cameras, newest: { [screens] in screens.keyPicture(of: $0) }, authority: spectators,
+      make: { camera.take(of: $0, then: $1) }, clock: { world.now })
+    album = Album(
+      world: world, premises: gateway.setting.premises, log: gateway.log,
+      days: configuration.snapshots.days)
     tallies = Tallies(gateway.counters)
     nextCredential = stored.nextCredential
     wheel = Wheel(now: world.now)
@@ -91,6 +123,8 @@ final class House {
       memory: House.doorMemory(stored, audit),
       random: world.makeRandom(), at: Moment(now: world.now, wall: world.wall, local: dialplan.localTime))
     links.house = self
+    spectators.house = self
+    ways.password = { [weak self] in self?.passwords[$0]?.revealText() }
     porter.withTurn = { [weak gateway] body in gateway?.soon(body) }
     fetcher.whenDone = { [weak self] ticket, outcome in
       guard let self else { return }
@@ -160,6 +194,7 @@ final class House {
           remaining: $0.until - $0.since, failures: $0.failures)
       }, now: turn.now)
     takeMaintenance(stored)
+    openCameras(stored)
     for name in stored.quietAccounts { book.setQuiet(true, account: name) }
     for unit in stored.quietUnits { book.setQuiet(true, unit: unit) }
   }
@@ -213,6 +248,7 @@ final class House {
     registrar.advance(now: turn.now)
     if let due = doors.nextDeadline, due <= turn.now { doors.advance(at: moment) }
     expireRings(turn.now)
+    advanceSnapshots(turn.now)
     for page in presence.expired(by: turn.now) { calls.pageLost(page, &turn) }
   }
 
@@ -220,7 +256,9 @@ final class House {
     var first: Instant?
     for deadline in [
       agent.nextDeadline, calls.nextDeadline, plane.nextDeadline, registrar.nextDeadline,
-      doors.nextDeadline, fetcher.nextDeadline, presence.nextDeadline,
+      doors.nextDeadline, fetcher.nextDeadline, presence.nextDeadline, network.nextDeadline,
+      cameras.nextDeadline, whep.nextDeadline, snapshots.nextDeadline, album.nextDeadline,
+      laterSnapshots.first?.at,
     ] {
       guard let deadline else { continue }
       first = first.map { min($0, deadline) } ?? deadline

@@ -1,5 +1,6 @@
 internal import API
 internal import Calls
+internal import Cameras
 internal import Directory
 internal import Doors
 internal import Management
@@ -13,6 +14,8 @@ extension HouseOperations {
   func health() -> HealthView {
     let isKept = gateway.keeper.failure == nil && !gateway.problems.contains { $0.hasPrefix("store") }
     let hears = !gateway.sip.bound.isEmpty
+    // Calls and doors work without: a camera that is away makes nobody restart the gateway.
+    let lost = building.cameras.map(\.id).filter { !isWell($0) }
     return HealthView(
       status: isKept && hears ? "up" : "down",
       components: [
@@ -23,6 +26,9 @@ extension HouseOperations {
         HealthView.Component(
           name: "sip", status: hears ? "up" : "down",
           detail: gateway.sip.bound.map { "\($0.transport):\($0.endpoint)" }.joined(separator: ",")),
+        HealthView.Component(
+          name: "cameras", status: lost.isEmpty ? "up" : "down",
+          detail: lost.isEmpty ? nil : lost.map(\.rawValue).joined(separator: ",")),
       ])
   }
 
@@ -47,7 +53,8 @@ extension HouseOperations {
       uplink: StatusView.Uplink(state: "off", detail: "not paired"),
       registrations: StatusView.Share(total: everyone.count, up: reached),
       stations: StatusView.Share(total: building.stations.count, up: stationsUp),
-      cameras: StatusView.Share(total: building.cameras.count, up: 0),
+      cameras: StatusView.Share(
+        total: building.cameras.count, up: building.cameras.count { isWell($0.id) }),
       doors: StatusView.Share(total: building.doors.count, up: doorsUp), calls: house.calls.count,
       bans: house.gate.bans.list(now: gateway.world.now).count,
       disk: disk.map { StatusView.Disk(total: Int($0.total), free: Int($0.free)) }, temperature: nil,
@@ -63,7 +70,7 @@ extension HouseOperations {
           fix: isWell ? nil : fix))
     }
     let health = health()
-    for component in health.components {
+    for component in health.components where component.name != "cameras" {
       check(
         component.name, component.status == "up", component.detail ?? "works",
         fix: "read the log of the daemon, mend what it names, and restart it")
@@ -109,6 +116,12 @@ extension HouseOperations {
         check("door \(door.id)", true, "\(door.actuator.kind.rawValue)")
       }
     }
+    for camera in building.cameras {
+      let fault = house.cameras.status(of: camera.id)?.fault
+      check(
+        "camera \(camera.id)", fault == nil, fault?.text ?? camera.source.written,
+        fix: fault.map { HouseOperations.fix($0.kind) })
+    }
     for account in building.everyAccount.map(\.account) where account.kind != .browser {
       let name = account.username.rawValue
       if book.credentials(of: name).isEmpty {
@@ -142,6 +155,20 @@ extension HouseOperations {
                 name: $0.name, status: $0.isWell ? .ok : .warning, detail: $0.detail,
                 fix: $0.isWell ? nil : $0.fix)
             }))
+    }
+  }
+
+  /// What helps against a camera's failing.
+  private static func fix(_ kind: SourceFault.Kind) -> String {
+    switch kind {
+    case .missing: "plug it in, and check its path in the directory file"
+    case .refused: "allow one more viewer in the camera's settings, or check the address's path"
+    case .unreachable, .gone: "check its power, its network, and its address in the directory file"
+    case .credentials: "write its username and password in the directory file and apply it"
+    case .certificate: "if the camera was replaced, change its source in the directory file and back"
+    case .coding: "set its stream to H.264 without B-frames, baseline profile at best"
+    case .frozen: "restart the camera"
+    case .malformed: "update its firmware"
     }
   }
 }

@@ -59,7 +59,7 @@ extension HouseOperations {
     house.calls.live.filter { record in
       device.unit != nil && record.unit == device.unit
         || record.legs.contains { $0.account == device.account.rawValue }
-    }.map(CallView.init)
+    }.map { withSnapshots(CallView($0)) }
   }
 
   func cameraToken(_ camera: String, by: Principal) -> Outcome<CameraToken> {
@@ -145,7 +145,7 @@ extension HouseOperations: BrowserAnswers {
     }
   }
 
-  private static func problem(_ refusal: PageRefusal) -> Problem {
+  static func problem(_ refusal: PageRefusal) -> Problem {
     switch refusal {
     case .unknown: Problem(404, "no such call rings here")
     case .answeredElsewhere: Problem(409, "somebody else has answered")

@@ -1,5 +1,6 @@
 internal import API
 internal import Calls
+internal import Cameras
 internal import Crypto
 internal import Directory
 internal import Doors
@@ -82,13 +83,6 @@ final class HouseOperations: Operations {
     }
   }
 
-  func cameras() -> [CameraView] {
-    building.cameras.map {
-      CameraView(
-        id: $0.id.rawValue, source: $0.source.written, view: $0.view.rawValue, state: "not served yet")
-    }
-  }
-
   func doors() -> [DoorView] {
     building.doors.map { door in
       let status = house.doors.status(of: door.id)
@@ -104,7 +98,7 @@ final class HouseOperations: Operations {
     }
   }
 
-  func calls() -> [CallView] { house.calls.live.map(CallView.init) }
+  func calls() -> [CallView] { house.calls.live.map { withSnapshots(CallView($0)) } }
 
   func bans() -> [BanView] {
     house.gate.bans.list(now: gateway.world.now).map {
@@ -133,6 +127,7 @@ final class HouseOperations: Operations {
     gauges.make("vestibule_transcoding_refused_total", help: "Calls that would have asked too much of it.")
       .set(
         Int64(clamping: house.plane.refusedTranscodings))
+    countCameras()
     return gauges.families
   }
 
@@ -175,7 +170,11 @@ final class HouseOperations: Operations {
       }
       for (device, password) in passwords { self.house.passwords[device] = Secret(password) }
       self.house.porter.passwords = self.house.passwords
-      self.gateway.soon { [weak self] turn in self?.house.replace(bare, &turn) }
+      self.gateway.soon { [weak self] turn in
+        guard let self else { return }
+        self.house.replace(bare, &turn)
+        for case (.camera(let camera), _) in passwords { self.house.cameras.forgive(camera) }
+      }
       reply.applied = true
       then(.success(reply))
     }
@@ -238,9 +237,10 @@ final class HouseOperations: Operations {
     }
     gateway.keeper.ask { [time] database throws(StoreFailure) in
       try database.calls(limit: limit, before: time, unit: device?.unit, account: device?.account)
-    } then: { answer in
+    } then: { [weak self] answer in
+      guard let self else { return }
       switch answer {
-      case .success(let rows): then(.success(rows.map(CallView.init)))
+      case .success(let rows): then(.success(rows.map { self.withSnapshots(CallView($0)) }))
       case .failure(let failure): then(.failure(.unavailable("the store: \(failure)")))
       }
     }
@@ -321,6 +321,7 @@ extension House {
     calls.revoke(username, credential: credential, &turn)
     presence.end(credential)
     gateway.feed.end { $0.credential == credential }
+    whep.review()
   }
 
   func setQuiet(account: AccountName, _ quiet: Bool, then: @escaping (StoreFailure?) -> Void) {
@@ -334,6 +335,7 @@ extension House {
 
   /// Serves another directory from now on.
   func replace(_ building: Building, _ turn: inout Turn) {
+    let old = book.building
     for username in book.replace(building) {
       registrar.revoke(username)
       calls.revoke(username, credential: nil, &turn)
@@ -346,5 +348,6 @@ extension House {
     }
     gateway.feed.end { [self] scope in !isCurrent(scope) }
     doors.reload(at: moment)
+    replaceCameras(from: old, to: building)
   }
 }

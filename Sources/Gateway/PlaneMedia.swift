@@ -28,14 +28,21 @@ final class PlaneMedia: Media {
   }
 
   func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)? {
-    // A peer that is lite sends no checks: then we do. Servers help those alone who check.
     let isLite = offer.map(PeerConnection.isLite) ?? false
-    let mode: ICEMode = ice == .full || ice == .auto && (isLite || plane.hasServers) ? .full : .lite
     let spec = PeerSpec(
-      kinds: video ? .audioAndVideo : .audio, mode: mode,
+      kinds: video ? .audioAndVideo : .audio, mode: PlaneMedia.mode(ice, facing: offer, hasServers: plane.hasServers),
       role: isLite || offer == nil ? .controlling : .controlled)
     guard let leg = try? plane.openPeer(spec) else { return nil }
     return PeerDescriptions(leg, of: plane)
+  }
+
+  /// How ICE is done with whoever offers this; nil: with whom we offer to.
+  static func mode(
+    _ ice: Configuration.ICE, facing offer: SessionDescription?, hasServers: Bool
+  ) -> ICEMode {
+    // A peer that is lite sends no checks: then we do. Servers help those alone who check.
+    let isLite = offer.map(PeerConnection.isLite) ?? false
+    return ice == .full || ice == .auto && (isLite || hasServers) ? .full : .lite
   }
 
   /// Ours that shares the longest prefix with the peer's.

@@ -1,3 +1,4 @@
+package import Cameras
 package import Directory
 package import Store
 package import Transport
@@ -37,6 +38,13 @@ package protocol Premises: AnyObject, Sendable {
   func lay(copy: [UInt8]) -> MachineFault?
   /// Free and total bytes where the state lies; nil when nobody knows.
   func disk() -> (free: Int64, total: Int64)?
+  /// Keeps a snapshot; in words why not.
+  func keep(snapshot: [UInt8], named: String) -> MachineFault?
+  /// Nil when it is not there.
+  func snapshot(named: String) -> [UInt8]?
+  /// Those that are kept.
+  func snapshots() -> [KeptSnapshot]
+  func forget(snapshot: String)
   /// Things of the machine that only it can tell: each a name, whether it is well, words, and what to do.
   func checks() -> [MachineCheck]
 }
@@ -87,6 +95,10 @@ package struct Setting {
   package var sessions: any SessionSource
   /// Makes the handshakes of peer connections; nil where none can be had: browsers then get no media.
   package var handshakes: (any DTLSMaker)?
+  /// Opens the cameras of this machine; nil where it has none.
+  package var cameras: (any LocalCameras)?
+  /// Turns pictures into what more browsers read; nil where nothing can.
+  package var transcoders: (any Transcoders)?
   /// 32 bytes that wrap everything secret in the store.
   package var deviceKey: [UInt8]
   package var processID: Int
@@ -97,13 +109,16 @@ package struct Setting {
 
   package init(
     materials: Materials, premises: any Premises, sessions: any SessionSource,
-    handshakes: (any DTLSMaker)? = nil, deviceKey: [UInt8],
+    handshakes: (any DTLSMaker)? = nil, cameras: (any LocalCameras)? = nil,
+    transcoders: (any Transcoders)? = nil, deviceKey: [UInt8],
     processID: Int, version: String, demo: Building? = nil, acceptsNewDomain: Bool = false
   ) {
     self.materials = materials
     self.premises = premises
     self.sessions = sessions
     self.handshakes = handshakes
+    self.cameras = cameras
+    self.transcoders = transcoders
     self.deviceKey = deviceKey
     self.processID = processID
     self.version = version

@@ -91,7 +91,8 @@ enum APIDescription {
     case .answerCall: return ("application/sdp", nil)
     case .trickle: return ("application/trickle-ice-sdpfrag", nil)
     case .status, .doctor, .exportDirectory, .units, .accounts, .stations, .cameras, .doors, .revokeAll,
-      .revoke, .calls, .hangUp, .callRecords, .events, .bans, .liftBan, .openDoor, .ringReport, .session,
+      .revoke, .calls, .hangUp, .callRecords, .callSnapshot, .events, .bans, .liftBan, .openDoor, .ringReport,
+      .session,
       .openSession, .endSession, .declineCall, .hangUpAnswer, .cameraToken, .backup, .supportBundle,
       .description:
       return nil
@@ -114,6 +115,7 @@ enum APIDescription {
     case .revokeAll, .revoke: return (json, RevokeReply.example.json)
     case .accountDND, .unitDND: return (json, DoNotDisturb.example.json)
     case .calls, .callRecords: return (json, [CallView.example.json])
+    case .callSnapshot: return ("image/jpeg", nil)
     case .events: return ("text/event-stream", EventView.example.json)
     case .bans: return (json, [BanView.example.json])
     case .openDoor: return (json, OpenReply.example.json)

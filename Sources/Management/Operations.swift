@@ -74,6 +74,10 @@ package protocol Operations: AnyObject {
   func callRecords(
     limit: Int, before: String?, of device: DeviceScope?, then: @escaping Completion<[CallView]>)
 
+  /// A still picture of a call, as JPEG; for a device, of calls that it may know.
+  func snapshot(
+    of call: String, _ moment: String, by device: DeviceScope?, then: @escaping Completion<[UInt8]>)
+
   func bans() -> [BanView]
   func liftBan(address: String, by: Principal, then: @escaping Completion<Void>)
 

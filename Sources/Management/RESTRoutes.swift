@@ -154,6 +154,15 @@ package final class RESTRoutes {
       operations.callRecords(
         limit: try RESTRoutes.number(request, "limit", default: 100, in: 1...1000), before: before,
         of: device, then: listing(CallView.self))
+    case .callSnapshot:
+      operations.snapshot(of: request["id"], request["moment"], by: device) { outcome in
+        switch outcome {
+        case .success(let jpeg):
+          responder.reply(
+            WebReply(operation.success, fields: ["Content-Type": "image/jpeg"], body: jpeg))
+        case .failure(let problem): responder.reply(.problem(problem.status, problem.json))
+        }
+      }
     case .events: try events(request, device, responder)
     case .bans: answer(operations.bans().json)
     case .liftBan:

@@ -56,6 +56,22 @@ enum Files {
     return nil
   }
 
+  /// The files in a folder; none when there is no such folder.
+  static func list(_ path: String) -> [(name: String, bytes: Int)] {
+    guard let folder = unsafe opendir(path) else { return [] }
+    defer { unsafe closedir(folder) }
+    var found: [(name: String, bytes: Int)] = []
+    while let entry = unsafe readdir(folder) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      var facts = stat()
+      guard unsafe stat(path + "/" + name, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else { continue }
+      found.append((name, Int(facts.st_size)))
+    }
+    return found.sorted { $0.name < $1.name }
+  }
+
   /// A fresh folder for a demonstration.
   static func makeTemporaryFolder() -> Result<String, FileFailure> {
     let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"

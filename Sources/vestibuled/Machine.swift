@@ -177,6 +177,32 @@ final class Machine: Premises {
     Files.write(copy, to: laid).map { MachineFault("\($0)") }
   }
 
+  // MARK: Snapshots
+
+  private var album: String { state + "/snapshots" }
+  /// What must stay free: the store comes before pictures.
+  private static let spare: Int64 = 64 << 20
+
+  func keep(snapshot: [UInt8], named name: String) -> MachineFault? {
+    if let disk = disk(), disk.free < Machine.spare + Int64(snapshot.count) {
+      return MachineFault("the disk is full: \(disk.free >> 20) MB are left")
+    }
+    if let failure = Files.makeFolder(album) ?? Files.write(snapshot, to: album + "/" + name) {
+      return MachineFault("\(failure)")
+    }
+    return nil
+  }
+
+  func snapshot(named name: String) -> [UInt8]? {
+    if case .success(let bytes) = Files.read(album + "/" + name) { bytes } else { nil }
+  }
+
+  func snapshots() -> [KeptSnapshot] {
+    Files.list(album).compactMap { KeptSnapshot(name: $0.name, bytes: $0.bytes) }
+  }
+
+  func forget(snapshot name: String) { Files.remove(album + "/" + name) }
+
   // MARK: The machine itself
 
   func disk() -> (free: Int64, total: Int64)? {

@@ -1,3 +1,5 @@
+import Cameras
+import Capture
 import Crypto
 import Devices
 import Directory
@@ -132,10 +134,12 @@ final class Service: Resident, GatewayHost {
         end(78)
         break
       }
+      let cameras = MachineCameras(reactor)
       gateway = Gateway(
         world: reactor,
         setting: Setting(
           materials: materials, premises: machine, sessions: sessions, handshakes: handshakes(reactor),
+          cameras: cameras, transcoders: cameras,
           deviceKey: key,
           processID: Int(getpid()), version: Program.version,
           demo: options.demo ? Building.demo() : nil, acceptsNewDomain: options.acceptNewDomain),

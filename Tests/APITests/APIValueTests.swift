@@ -26,6 +26,7 @@ import Wire
     try survives(CheckView.example)
     try survives(LegView.example)
     try survives(CallView.example)
+    try survives(SnapshotView.example)
     try survives(ApplyReply.example)
     try survives(EnrollRequest.example)
     try survives(SIPCredential.example)

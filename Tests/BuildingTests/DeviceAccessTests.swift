@@ -37,6 +37,7 @@ import Wire
     #expect(ask(.accountDND, ["panel401"], body: #"{"dnd":true}"#).status == 403)
     #expect(ask(.unitDND, ["402"], body: #"{"dnd":true}"#).status == 403)
     #expect(ask(.callRecords).status == 200)
+    #expect(ask(.callSnapshot, ["c1", "ring"]).status == 200)
     #expect(ask(.openDoor, ["entrance"]).status == 200)
     #expect(ask(.doors).text == "[]\n")
     #expect(ask(.calls).text == "[]\n")
@@ -44,7 +45,8 @@ import Wire
     #expect(ask(.cameraToken, ["entrance"]).status == 201)
     #expect(
       bench.operations.asked == [
-        "dnd account web401 true", "dnd unit 401 true", "cdr 100 - web401", "open entrance account:web401",
+        "dnd account web401 true", "dnd unit 401 true", "cdr 100 - web401",
+        "snapshot c1 ring web401", "open entrance account:web401",
       ])
   }
 

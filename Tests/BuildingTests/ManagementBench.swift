@@ -41,6 +41,12 @@ final class AskedOperations: Operations {
   func accounts() -> [AccountView] { [.example, .example] }
   func stations() -> [StationView] { [.example] }
   func cameras() -> [CameraView] { [] }
+  func snapshot(
+    of call: String, _ moment: String, by device: DeviceScope?, then: @escaping Completion<[UInt8]>
+  ) {
+    asked.append("snapshot \(call) \(moment) \(device?.account.rawValue ?? "-")")
+    then(moment == "ring" ? .success([0xFF, 0xD8]) : .failure(Problem(404, "none")))
+  }
   func doors() -> [DoorView] { [.example] }
   func enroll(
     _ username: String, _ request: EnrollRequest, by: Principal, then: @escaping Completion<JSONValue>

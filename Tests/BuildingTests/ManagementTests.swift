@@ -45,9 +45,16 @@ import Wire
     let devices: Set<APIOperation> = [
       .session, .openSession, .endSession, .answerCall, .declineCall, .trickle, .hangUpAnswer, .cameraToken,
     ]
-    let seen = Set(asks.map(\.0)).union([.events, .revoke, .revokeAll, .backup, .restore])
+    let seen = Set(asks.map(\.0)).union([.events, .revoke, .revokeAll, .backup, .restore, .callSnapshot])
       .union(devices)
     #expect(seen == Set(APIOperation.allCases))
+  }
+
+  @Test func aSnapshotIsAPicture() {
+    let answer = bench.ask(.get, "/api/v1/calls/c1f0/snapshots/ring")
+    #expect(answer.status == 200 && answer.fields["Content-Type"] == "image/jpeg")
+    #expect(bench.operations.asked.last == "snapshot c1f0 ring -")
+    #expect(bench.ask(.get, "/api/v1/calls/c1f0/snapshots/end").status == 404)
   }
 
   @Test func aBackupIsAFileAndIsTakenAsOne() {

@@ -203,6 +203,10 @@ final class Gatehouse {
     func lay(copy: [UInt8]) -> MachineFault? { MachineFault("not here") }
     func disk() -> (free: Int64, total: Int64)? { (1 << 30, 1 << 34) }
     func checks() -> [MachineCheck] { [] }
+    func keep(snapshot: [UInt8], named: String) -> MachineFault? { MachineFault("not here") }
+    func snapshot(named: String) -> [UInt8]? { nil }
+    func snapshots() -> [KeptSnapshot] { [] }
+    func forget(snapshot: String) {}
   }
 
   private final class Certificates: SessionSource {

@@ -1,0 +1,46 @@
+internal import Cameras
+internal import Directory
+internal import Wire
+
+/// Opens each camera the way its source says: over the network, or on this machine.
+final class CameraWays: CameraOpener {
+  private let network: RTSPCameras
+  private let local: (any LocalCameras)?
+  private let world: any World
+  /// The password of a device, open; nil for one that has none.
+  var password: (DeviceID) -> String? = { _ in nil }
+
+  init(network: RTSPCameras, local: (any LocalCameras)?, world: any World) {
+    self.network = network
+    self.local = local
+    self.world = world
+  }
+
+  func open(_ camera: Camera, hear: @escaping (SourceNews) -> Void) -> any CameraSource {
+    switch camera.source {
+    case .rtsp(let url):
+      return network.open(
+        camera.id, url: url, user: camera.username, password: password(.camera(camera.id)) ?? "", hear: hear)
+    case .v4l2, .pattern:
+      guard let local else { return AbsentCamera(world, hear) }
+      return local.open(camera, hear: hear)
+    }
+  }
+}
+
+/// Stands for a camera of a machine that has none.
+private final class AbsentCamera: CameraSource {
+  private var isStopped = false
+
+  init(_ world: any World, _ hear: @escaping (SourceNews) -> Void) {
+    world.perform(on: .general) {
+    } then: { [weak self] in
+      guard let self, !self.isStopped else { return }
+      hear(.ended(SourceFault(.missing, "this machine serves no cameras of its own")))
+    }
+  }
+
+  func requestKeyFrame() {}
+  func limit(bitsPerSecond: Int, framesPerSecond: Int) {}
+  func stop() { isStopped = true }
+}
