@@ -55,11 +55,17 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
       keeper: studio.keeper, seats: self, authority: self, random: Random(seed: 3),
       clock: { [unowned self] in now }, wall: { [unowned self] in wall })
     studio.keeper.whenChanged = { [unowned self] in whep.cameraChanged($0) }
+    serve(origins) { _ in }
+    grant("t", to: "web401", "door")
+  }
+
+  /// Serves these routes too.
+  func serve(_ origins: OriginPolicy = OriginPolicy(), _ further: (inout Router) -> Void) {
     var router = Router { [unowned self] in warden.judge($0, $1, $2) }
     router.origins = origins
     whep.addRoutes(to: &router)
+    further(&router)
     server = WebServer(carrier: self, router: router)
-    grant("t", to: "web401", "door")
   }
 
   func grant(_ token: String, to holder: String, _ camera: String, call: String? = nil) {

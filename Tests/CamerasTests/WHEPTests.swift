@@ -253,6 +253,66 @@ import Wire
     #expect(bench.post().fields["Link"] == "<stun:192.0.2.1:3478>; rel=\"ice-server\"")
   }
 
+  // MARK: The door
+
+  @Test func whoSpeaksWhileItRingsAnswersTheDoor() {
+    bench.goLive()
+    var offers: [ViewerOffer] = []
+    var hangUps = 0
+    var fragments: [[UInt8]] = []
+    bench.whep.whenOffered = { [bench] offer in
+      offers.append(offer)
+      guard offers.count == 2 else { return false }
+      let talk = Talk(
+        call: "c1", name: "0123456789abcdef0123456789abcdef", leg: LegID(Handle(raw: 99)), tag: "first",
+        description: Array("v=0 talk".utf8)
+      ) { fragment, then in
+        fragments.append(fragment)
+        then(fragments.count == 1 ? .taken : .restarted([1]), fragments.count == 1 ? nil : "second")
+      } hangUp: {
+        hangUps += 1
+      }
+      offer.answer(bench.whep.enter(talk, answering: offer))
+      return true
+    }
+    #expect(bench.post().body == "v=0 answer")
+    #expect(offers.isEmpty, "who only listens is asked nothing")
+    // Nothing rings: it only looks.
+    #expect(bench.post(offer: WHEPBench.offer(audio: "sendrecv")).body == "v=0 answer")
+    let talk = bench.post(offer: WHEPBench.offer(audio: "sendrecv"))
+    #expect(talk.status == 201 && talk.body == "v=0 talk" && talk.tag == "\"first\"")
+    #expect(talk.session == "/whep/door/0123456789abcdef0123456789abcdef")
+    #expect(offers.last?.viewer.holder == "web401" && bench.seated.count == 2)
+    #expect(bench.patch(talk.session, tag: nil).status == 428)
+    #expect(bench.patch(talk.session, tag: "\"first\"").status == 204)
+    let restarted = bench.patch(talk.session, tag: "*")
+    #expect(restarted.status == 200 && restarted.tag == "\"second\"")
+    #expect(bench.patch(talk.session, tag: "\"first\"").status == 412 && fragments.count == 2)
+    // A connection that is lost is the call's affair.
+    #expect(!bench.whep.lost(LegID(Handle(raw: 99))))
+    #expect(bench.ask("DELETE", talk.session).status == 200 && hangUps == 1)
+    #expect(bench.studio.keeper.status(of: Studio.door)?.viewers == 3)
+  }
+
+  @Test func aCallThatIsOverLeavesNoSession() {
+    bench.goLive()
+    bench.whep.whenOffered = { [bench] offer in
+      let talk = Talk(
+        call: "c1", name: "n", leg: LegID(Handle(raw: 99)), tag: "t", description: []
+      ) { _, then in
+        then(.taken, nil)
+      } hangUp: {
+      }
+      offer.answer(bench.whep.enter(talk, answering: offer))
+      return true
+    }
+    _ = bench.post(offer: WHEPBench.offer(audio: "sendrecv"))
+    bench.whep.over("c2")
+    #expect(bench.whep.count == 1)
+    bench.whep.over("c1")
+    #expect(bench.whep.count == 0 && bench.studio.keeper.status(of: Studio.door)?.viewers == 1)
+  }
+
   // MARK: Ends
 
   @Test func aViewerThatNeverConnectsLosesItsPlace() {
