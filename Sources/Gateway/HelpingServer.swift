@@ -52,6 +52,9 @@ extension ObjectReader {
 }
 
 extension PeerServer {
+  /// As it stands in an address (RFC 7064 section 3).
+  var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
   /// Nil when the text names no server that can be reached by UDP.
   package init?(_ text: String, scheme: String) {
     var rest = text[...]

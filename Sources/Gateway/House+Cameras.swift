@@ -104,14 +104,23 @@ extension House {
 }
 
 extension Configuration.Media {
-  /// Servers for ICE as the values of Link (RFC 9725 section 4.6).
+  /// Servers for ICE as the values of Link, with their accounts: for viewers whose token was found good
+  /// (RFC 9725 section 4.6).
   var servers: [String] {
-    (stun.map { ("stun:", $0) } + turn.map { ("turn:", $0) }).map { scheme, server in
-      let isWhole =
-        server.hasPrefix("stun:") || server.hasPrefix("stuns:") || server.hasPrefix("turn:")
-        || server.hasPrefix("turns:")
-      return "<\(isWhole ? server : scheme + server)>; rel=\"ice-server\""
-    }
+    stun.map { "<stun:\($0.authority)>; rel=\"ice-server\"" }
+      + turn.map { server in
+        var link = "<turn:\(server.authority)?transport=udp>; rel=\"ice-server\""
+        if let account = server.account {
+          link += "; username=\(quoted(account.username)); credential=\(quoted(account.password))"
+          link += "; credential-type=\"password\""
+        }
+        return link
+      }
+  }
+
+  /// RFC 9110 section 5.6.4.
+  private func quoted(_ text: String) -> String {
+    "\"" + text.reduce(into: "") { $0 += $1 == "\"" || $1 == "\\" ? "\\\($1)" : "\($1)" } + "\""
   }
 }
 

@@ -24,7 +24,7 @@ package protocol PeerStreamCarrier: AnyObject {
 }
 
 /// A connection of a peer, or of somebody who has not proved to be one.
-final class PeerStream {
+final class PeerSocket {
   /// The most bytes that wait on a connection: a whole picture, and a fifth of a second of a slow line.
   static let queueLimit = 128 * 1024
 
@@ -49,7 +49,7 @@ extension MediaPlane {
   }
 
   package func streamOpened(_ connection: SocketID, local: Endpoint, remote: Endpoint) {
-    peers.streams[connection] = PeerStream(Flow(.tcp, local: local, remote: remote, socket: connection))
+    peers.streams[connection] = PeerSocket(Flow(.tcp, local: local, remote: remote, socket: connection))
   }
 
   /// Bytes of a connection, cut anywhere.
@@ -101,7 +101,7 @@ extension MediaPlane {
   /// Sends one message on a connection; what does not fit is lost.
   func sendFrame(_ message: Span<UInt8>, on connection: SocketID) {
     guard let carrier = peers.carrier, peers.streams[connection] != nil, message.count <= 0xFFFF,
-      carrier.unsent(on: connection) + message.count <= PeerStream.queueLimit
+      carrier.unsent(on: connection) + message.count <= PeerSocket.queueLimit
     else {
       peers.unsentFrames += 1
       return

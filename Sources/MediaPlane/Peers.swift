@@ -52,7 +52,7 @@ struct Peers: ~Copyable {
   /// Lends connections; nil while none are taken.
   weak var carrier: (any PeerStreamCarrier)?
   /// Looked up, never walked.
-  var streams: [SocketID: PeerStream] = [:]
+  var streams: [SocketID: PeerSocket] = [:]
   /// Where a frame is put together.
   var framing: [UInt8] = []
   /// Messages that a slow reader did not get.
@@ -142,19 +142,20 @@ extension MediaPlane {
       source: UInt32(truncatingIfNeeded: random.next()), sequence: UInt16(truncatingIfNeeded: random.next())
     )
     let described = describe(spec, audio, video, repair: repair.source, tag: tag)
+    let relays = described.ice.relays
     let connection = turn { PeerConnection(described, maker, &$0) }
     let peer = Peer(connection, handle, tag: tag, audio: audio, video: video, repair: repair)
     audio.carrier = .peer(peer)
     video?.carrier = .peer(peer)
     guard let id = enter(audio, video) else {
       _ = peers.places.remove(handle)
-      giveBack(ice.relays)
+      giveBack(relays)
       throw .tooManyLegs
     }
     peer.leg = id
     _ = peers.places.update(handle) { $0 = peer }
     peers.demultiplexer.add(handle, connection.localCredentials, tag: tag)
-    own(ice.relays, by: peer)
+    own(relays, by: peer)
     return id
   }
 
