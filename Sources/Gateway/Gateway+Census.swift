@@ -1,4 +1,5 @@
 internal import Calls
+internal import Cameras
 internal import MediaPlane
 internal import SIP
 internal import Wire
@@ -22,6 +23,10 @@ package struct GatewayCensus: Sendable, Hashable {
   package var channels = 0
   /// Pings under way.
   package var pings = 0
+  /// Sessions of viewers.
+  package var viewers = 0
+  /// Cameras that run.
+  package var cameras = 0
   /// Operators who wait for a door.
   package var openings = 0
   /// The most devices that have one call beside the one they talk to, pages left out: never more than one.
@@ -47,6 +52,8 @@ extension Gateway {
     census.pages = house.presence.count
     census.channels = sip.channels.count
     census.pings = house.pings.count
+    census.viewers = house.whep.count
+    census.cameras = house.cameras.running
     census.openings = house.openings.count
     census.mostTalking = house.calls.mostTalking
     return census

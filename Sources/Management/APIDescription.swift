@@ -21,7 +21,8 @@ enum APIDescription {
         "description":
           "Times are RFC 3339 in UTC, lengths of time whole milliseconds. Members may be null where nothing is known, and more may be added.",
       ],
-      "paths": .object(paths.map { JSONField($0.path, .object($0.operations)) }),
+      "paths": .object(
+        paths.map { JSONField($0.path, .object($0.operations)) } + ViewingDescription.paths),
     ]
   }
 

@@ -177,6 +177,14 @@ import Wire
       #expect(described?["operationId"]?.string == operation.rawValue)
       #expect(described?["responses"]?["\(operation.success)"] != nil)
     }
+    for (path, methods) in [
+      ("/whep/{camera}", ["post", "get"]), ("/whep/{camera}/{session}", ["patch", "delete", "get"]),
+      ("/snapshot/{camera}.jpg", ["get"]),
+    ] {
+      for method in methods {
+        #expect(document["paths"]?[path]?[method]?["responses"]?["401"] != nil, "\(method) \(path)")
+      }
+    }
     let schema = document["paths"]?["/api/v1/doors/{id}/open"]?["post"]?["responses"]?["200"]?["content"]?[
       "application/json"]?["schema"]
     #expect(schema?["properties"]?["result"]?["type"]?.string == "string")

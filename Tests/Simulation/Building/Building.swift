@@ -16,6 +16,8 @@ enum Building {
   static let lines: [(door: String, line: Int, pulse: Interval)] = [
     ("entrance", 17, .milliseconds(1500)), ("garage", 27, .milliseconds(800)),
   ]
+  /// Sources of the cameras, as the directory writes them.
+  static let cameras = ["test:pattern", "v4l2:/dev/video0"]
   static let doorOf = ["front": "entrance", "ramp": "garage", "gate": "yard"]
   static let codeOf = ["entrance": "#", "garage": "*9", "yard": "#"]
   /// The key that opens the yard, which its station gets from the gateway and from nobody else.
@@ -83,9 +85,12 @@ struct Version: Equatable {
             doors: [\(list(doors(of: "402")))] } ],
         accounts: [ { username: "guard1", kind: "guard", name: "Loge" } ],
         stations: [
-          { username: "front", name: "Front", door: "entrance", address: "10.0.1.1", maxTalk: 60 },
+          { username: "front", name: "Front", door: "entrance", camera: "entrance", address: "10.0.1.1", maxTalk: 60 },
           { username: "ramp", name: "Ramp", door: "garage", maxTalk: 40, hangupAfterOpen: true },
-          { username: "gate", name: "Gate", door: "yard" } ],
+          { username: "gate", name: "Gate", door: "yard", camera: "yard" } ],
+        cameras: [
+          { id: "entrance", source: "test:pattern", view: "ring" },
+          { id: "yard", source: "v4l2:/dev/video0", view: "ring" } ],
         doors: [
           { id: "entrance", actuator: { kind: "gpio", chip: "gpiochip0", line: 17 }, pulse: 1500, openCode: "#" },
           { id: "garage", actuator: { kind: "gpio", chip: "gpiochip0", line: 27 }, pulse: 800, openCode: "*9" },

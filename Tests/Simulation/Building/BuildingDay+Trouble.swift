@@ -20,6 +20,7 @@ extension BuildingDay {
     again(15_000, 60_000) { $0.cut() }
     again(20_000, 90_000) { $0.hurtDevice() }
     again(40_000, 200_000) { $0.hurtGateway() }
+    again(30_000, 120_000) { $0.hurtCamera() }
     again(60_000, 240_000) { $0.fillDisk() }
     again(60_000, 240_000) { $0.jump() }
   }
@@ -54,6 +55,15 @@ extension BuildingDay {
       network.cutOneWay(from: house.host, to: device.host)
     }
     network.after(drawn(2000, 45_000)) { [weak self] in self?.network.heal() }
+  }
+
+  /// A camera is unplugged, or says nothing any more, and comes back.
+  private func hurtCamera() {
+    guard let cameras = house.cameras else { return }
+    ledger.count("camera hurt")
+    let name = Building.cameras[Int(dice.below(2))]
+    if chance(50) { cameras.unplug(name) } else { cameras.freeze(name) }
+    network.after(drawn(500, 20_000)) { [weak cameras] in cameras?.plugIn(name) }
   }
 
   private func hurtDevice() {

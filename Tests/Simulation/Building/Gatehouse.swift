@@ -21,6 +21,7 @@ final class Gatehouse {
   private let seed: UInt64
   private(set) var gateway: Gateway?
   private(set) var world: SimulatedWorld?
+  private(set) var cameras: SimulatedCameras?
   /// When this life began to serve.
   private(set) var readySince: Instant?
   private(set) var starts = 0
@@ -68,11 +69,13 @@ final class Gatehouse {
     premises.reading = materials
     _ = sessions.show(materials)
     let started = host.start { world in
-      Gateway(
+      let cameras = SimulatedCameras(world)
+      self.cameras = cameras
+      return Gateway(
         world: world,
         setting: Setting(
           materials: materials, premises: premises, sessions: sessions,
-          handshakes: SimulatedDTLS(number: 200),
+          handshakes: SimulatedDTLS(number: 200), cameras: cameras,
           deviceKey: Gatehouse.key, processID: 100 + starts, version: "0.0.0"), lines: chip, sink: sink,
         host: herald)
     }
@@ -91,6 +94,7 @@ final class Gatehouse {
     world.crash(kind)
     self.world = nil
     gateway = nil
+    cameras = nil
     readySince = nil
     disk = Gatehouse.makeDisk(seed &+ UInt64(starts), image)
     inspectDisk()
@@ -107,6 +111,7 @@ final class Gatehouse {
     let image = disk.writtenImage
     world = nil
     gateway = nil
+    cameras = nil
     readySince = nil
     disk = Gatehouse.makeDisk(seed &+ UInt64(starts), image)
   }

@@ -134,6 +134,7 @@ extension Page {
   func received(
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
   ) {
+    if see(datagram, on: socket, from: remote) { return }
     guard let talk, let sound = talk.sound, sound.socket == socket else { return }
     let packet = sound.receive(datagram, from: remote)
     if let packet, let tag = Sound.speaker(packet) {
@@ -144,12 +145,15 @@ extension Page {
   }
 
   func advance() {
+    advanceLooks()
     guard let talk else { return }
     talk.sound?.advance()
     look(after: talk)
   }
 
-  var nextDeadline: Instant? { talk?.sound?.nextDeadline }
+  var nextDeadline: Instant? {
+    (looks.map(\.picture.nextDeadline) + [talk?.sound?.nextDeadline]).compactMap { $0 }.min()
+  }
 
   private func look(after talk: Talk) {
     guard talk.sound?.isLost == true, talk.state == .up else { return }

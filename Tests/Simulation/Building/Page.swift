@@ -53,6 +53,7 @@ final class Page: SimulatedPeer {
   /// Calls that ever rang here: more may be told of them.
   private var known: Set<String> = []
   var talk: Talk?
+  var looks: [Look] = []
   /// What hangs up.
   var location = ""
   private var asks: [SocketID: Ask] = [:]
@@ -263,10 +264,21 @@ final class Page: SimulatedPeer {
     ledger.isTold(
       username, of: from, unit: event["unit"]?.string, isPartOfIt: rings || known.contains(call))
     switch type {
-    case "call.ringing": if rings { ring(call, from: from) }
-    case "call.answered", "call.silenced": ringing.removeAll { $0.call == call }
+    case "call.ringing":
+      guard rings else { break }
+      ring(call, from: from)
+      if let whep = event["whep"]?.string, let token = event["token"]?.string {
+        mayLook(call, whep: whep, token: token)
+      }
+    case "call.answered":
+      ringing.removeAll { $0.call == call }
+      if event["by"]?.string != username { seesNoMore(of: call) }
+    case "call.silenced":
+      ringing.removeAll { $0.call == call }
+      seesNoMore(of: call)
     case "call.ended":
       ringing.removeAll { $0.call == call }
+      seesNoMore(of: call)
       if talk?.callID == call { endTalk() }
     default: break
     }
