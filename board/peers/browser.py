@@ -59,6 +59,21 @@ def websockets():
     return websockets
 
 
+@functools.cache
+def aiortc():
+    """Puts aiortc, with what it builds upon, where Python finds it."""
+    folder = os.path.join(CACHE, "aiortc-1.16.0")
+    if not os.path.exists(os.path.join(folder, "aiortc")):
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "-q", "--only-binary", ":all:", "--target", folder + ".new", "aiortc==1.16.0"],
+            capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            raise unittest.SkipTest(NO_REGISTRY)
+        os.rename(folder + ".new", folder)
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 class Pages:
     """A web server for test pages, on an origin of its own."""
 

@@ -7,7 +7,7 @@ import unittest
 
 # Two at a time: each has a gateway of its own, and addresses are shared but no ports.
 SIDE_BY_SIDE = ["phones", "house_rules", "wires", "transfers", "doors", "door_call", "pictures", "ring_verb", "names", "credentials", "views",
-                "upkeep", "cameras"]
+                "upkeep", "cameras", "doorway"]
 # These fill the machine by themselves.
 ALONE = ["attackers", "web_clients", "browsers", "web_talks", "networks", "page"]
 

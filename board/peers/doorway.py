@@ -1,0 +1,323 @@
+"""Who rings is seen by WHEP, answered by it, and photographed: a player that is no browser (aiortc) does as a resident's
+application would, with the token that the ring's event brings."""
+
+import asyncio
+import http.client
+import json
+import os
+import struct
+import subprocess
+import threading
+import unittest
+
+import bed
+import browser
+from bed import Gateway, wait_for
+
+
+def directory():
+    return {
+        "site": {"id": "lilas", "name": "Les Lilas", "timezone": "Europe/Paris"},
+        "building": {"id": "bat-a", "name": "A"},
+        "units": [
+            {"number": "401", "accounts": [{"username": "web401", "kind": "browser"}], "doors": ["entrance"]},
+            {"number": "402", "accounts": [{"username": "web402", "kind": "browser"}], "doors": ["entrance"]}],
+        "stations": [
+            {"username": "gate", "name": "Gate", "camera": "entrance", "door": "entrance"},
+            {"username": "rear", "name": "Rear", "camera": "dark", "door": "entrance"}],
+        "cameras": [
+            {"id": "entrance", "source": "test:pattern", "view": "ring"},
+            {"id": "dark", "source": f"rtsp://127.0.0.1:{bed.free_port(kind=bed.socket.SOCK_STREAM)}/none",
+             "view": "always"}],
+        "doors": [{"id": "entrance", "actuator": {"kind": "none"}}],
+    }
+
+
+class Device:
+    """A resident's device: its token, and what its event stream told."""
+
+    def __init__(self, gateway, account):
+        self.gateway, self.events = gateway, []
+        link = gateway.run("enroll", account, "--format", "url")["url"].split("#enroll=")[1]
+        self.bearer = json.loads(self.ask("POST", f"/provision/{link}", token=None)[2])["bearer"]
+        self.stream = http.client.HTTPConnection("127.0.0.1", gateway.http_port)
+        self.stream.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {self.bearer}"})
+        self.answer = self.stream.getresponse()
+        assert self.answer.status == 200
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        try:
+            for line in self.answer:
+                if line.startswith(b"data:"):
+                    self.events.append(json.loads(line[5:]))
+        except (OSError, ValueError, AttributeError):
+            pass
+
+    def close(self):
+        self.stream.sock and self.stream.sock.shutdown(bed.socket.SHUT_RDWR)
+
+    def ask(self, method, path, token="", body=None, **fields):
+        """Status, fields and body; `token`: this device's own unless told, None for none."""
+        fields = {name.replace("_", "-"): value for name, value in fields.items()}
+        token = self.bearer if token == "" else token
+        if token:
+            fields["Authorization"] = f"Bearer {token}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=15)
+        connection.request(method, path, body, fields)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, answer, body
+
+    def told(self, kind, call=None):
+        return [one for one in list(self.events) if one["type"] == kind and call in (None, one["call"])]
+
+    def rung(self):
+        return wait_for("it rings", lambda: [one for one in self.told("call.ringing") if "token" in one])[-1]
+
+
+class Player:
+    """An aiortc peer: it watches, and with `tone` it speaks, a sine of so many hertz."""
+
+    def __init__(self, device, token, tone=None, camera="entrance"):
+        self.device, self.token, self.frames = device, token, {"video": 0, "audio": 0}
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.camera, self.tone = camera, tone
+        self.status, self.answer, self.body = self.on_loop(self.begin())
+
+    def on_loop(self, step):
+        return asyncio.run_coroutine_threadsafe(step, self.loop).result(20)
+
+    async def begin(self):
+        import aiortc
+        self.peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+
+        @self.peer.on("track")
+        def come(track):
+            asyncio.ensure_future(self.watch(track))
+
+        self.peer.addTransceiver("video", direction="recvonly")
+        if self.tone:
+            self.peer.addTrack(sine(self.tone))
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        outcome = self.device.ask(
+            "POST", f"/whep/{self.camera}", self.token, self.peer.localDescription.sdp, Content_Type="application/sdp")
+        if outcome[0] == 201:
+            await self.peer.setRemoteDescription(aiortc.RTCSessionDescription(outcome[2].decode(), "answer"))
+        return outcome
+
+    async def watch(self, track):
+        import aiortc.mediastreams
+        try:
+            while True:
+                await track.recv()
+                self.frames[track.kind] += 1
+        except aiortc.mediastreams.MediaStreamError:
+            pass
+
+    @property
+    def location(self):
+        return self.answer.getheader("Location")
+
+    @property
+    def state(self):
+        return self.peer.connectionState
+
+    def sees(self, count, seconds=10):
+        before = self.frames["video"]
+        wait_for(f"{count} pictures, not {self.frames}", lambda: self.frames["video"] >= before + count, seconds)
+
+    def close(self):
+        self.on_loop(self.peer.close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+def sine(hertz):
+    import math
+    import aiortc
+    from av import AudioFrame
+
+    class Tone(aiortc.mediastreams.AudioStreamTrack):
+        async def recv(self):
+            frame = await super().recv()
+            count, rate = frame.samples, frame.sample_rate
+            start = frame.pts
+            samples = [int(9000 * math.sin(2 * math.pi * hertz * (start + place) / rate)) for place in range(count)]
+            made = AudioFrame(format="s16", layout="mono", samples=count)
+            made.planes[0].update(struct.pack(f"<{count}h", *samples))
+            made.pts, made.sample_rate, made.time_base = frame.pts, rate, frame.time_base
+            return made
+
+    return Tone()
+
+
+class Doorway(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        browser.aiortc()
+        cls.gateway = Gateway(directory())
+        cls.addClassCleanup(cls.gateway.close)
+
+    def device(self, account="web401"):
+        device = Device(self.gateway, account)
+        self.addCleanup(device.close)
+        return device
+
+    def player(self, *words, **options):
+        player = Player(*words, **options)
+        self.addCleanup(player.close)
+        return player
+
+    def ring(self, seconds=6):
+        caller = subprocess.Popen(
+            [bed.CLI, "--socket", self.gateway.socket, "ring", "401", "--as", "gate", "--seconds", str(seconds), "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+        def end():
+            if caller.poll() is None:
+                caller.kill()
+            caller.wait()
+            caller.stdout.close()
+            for call in self.gateway.run("calls"):
+                self.gateway.run("calls", "hangup", call["id"], check=False)
+            wait_for("no call is left", lambda: not self.gateway.run("calls"))
+        self.addCleanup(end)
+        return caller
+
+    def metric(self, name):
+        lines = Device.ask(self, "GET", "/metrics", None)[2].decode().split("\n")
+        return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
+
+    def test_who_speaks_answers_the_door_and_the_picture_stays(self):
+        device = self.device()
+        caller = self.ring()
+        token = device.rung()["token"]
+        looks = self.player(device, token)
+        self.assertEqual(looks.status, 201)
+        looks.sees(10)
+        talks = self.player(device, token, tone=1000)
+        self.assertEqual(talks.status, 201, talks.body)
+        wait_for("the call is answered", lambda: device.told("call.answered"))
+        talks.sees(20)
+        wait_for("the door is heard", lambda: talks.frames["audio"] > 50)
+        [call] = self.gateway.run("calls")
+        [leg] = [leg for leg in call["legs"] if leg["account"] == "web401" and leg["state"] == "talking"]
+        self.assertGreater(leg["packetsIn"], 50)
+        looks.sees(10)
+        tag = talks.answer.getheader("ETag")
+        self.assertEqual(talks.device.ask("PATCH", talks.location, token, "a=nonsense", If_Match='"other"',
+                                          Content_Type="application/trickle-ice-sdpfrag")[0], 412)
+        self.assertNotEqual(tag, looks.answer.getheader("ETag"))
+        report = json.loads(caller.communicate(timeout=20)[0])
+        self.assertTrue(report["answered"])
+        self.assertEqual(report["by"], "web401")
+        self.assertGreater(report["audio"]["received"], 50)
+        wait_for("both ends are told goodbye", lambda: looks.state == "closed" and talks.state == "closed")
+        self.assertEqual(device.ask("GET", looks.location, token=None)[0], 404)
+
+    def test_who_hangs_up_there_ends_the_call(self):
+        device = self.device()
+        self.ring(20)
+        token = device.rung()["token"]
+        talks = self.player(device, token, tone=800)
+        self.assertEqual(talks.status, 201, talks.body)
+        talks.sees(5)
+        self.assertEqual(device.ask("DELETE", talks.location, token=None)[0], 200)
+        wait_for("the call ends", lambda: not self.gateway.run("calls"))
+        self.assertEqual(self.gateway.last_record()["end"], "answered")
+        self.assertEqual(device.ask("POST", "/whep/entrance", token, "v=0", Content_Type="application/sdp")[0], 401)
+
+    def test_a_ring_leaves_three_pictures_for_those_it_was_for(self):
+        device, neighbour = self.device(), self.device("web402")
+        self.ring(20)
+        call = device.rung()["call"]
+        self.assertEqual(neighbour.told("call.ringing"), [])
+        wait_for("two pictures", lambda: len(device.told("call.snapshot", call)) == 2)
+        self.gateway.run("calls", "hangup", call)
+        wait_for("the third", lambda: len(device.told("call.snapshot", call)) == 3)
+        [record] = [one for one in self.gateway.run("cdr") if one["id"] == call]
+        self.assertEqual([one["moment"] for one in record["snapshots"]], ["ring", "after", "end"])
+        for one in record["snapshots"]:
+            status, answer, picture = device.ask("GET", one["url"])
+            self.assertEqual((status, answer.getheader("Content-Type"), picture[:3]), (200, "image/jpeg", b"\xff\xd8\xff"))
+            self.assertEqual(neighbour.ask("GET", one["url"])[0], 404, "it was not rung")
+        self.assertEqual(neighbour.told("call.snapshot"), [])
+        kept = os.listdir(os.path.join(self.gateway.folder, "snapshots"))
+        self.assertEqual(len([name for name in kept if call in name]), 3)
+
+    def test_a_disk_that_takes_no_pictures_costs_the_pictures_only(self):
+        album = os.path.join(self.gateway.folder, "snapshots")
+        aside = album + ".aside"
+        if os.path.exists(album):
+            os.rename(album, aside)
+        with open(album, "w"):
+            pass
+
+        def mend():
+            os.remove(album)
+            if os.path.exists(aside):
+                os.rename(aside, album)
+        self.addCleanup(mend)
+        lost = self.metric("vestibule_snapshots_lost_total")
+        device = self.device()
+        self.ring(20)
+        token = device.rung()["token"]
+        looks = self.player(device, token)
+        self.assertEqual(looks.status, 201)
+        wait_for("the loss is counted", lambda: self.metric("vestibule_snapshots_lost_total") > lost)
+        looks.sees(20)
+        self.assertIn("snapshots cannot be kept", self.gateway.log())
+
+    def test_a_camera_that_is_not_there_says_why_everywhere(self):
+        device = self.device()
+        status, answer, body = device.ask("POST", "/whep/dark", body=OFFER, Content_Type="application/sdp")
+        problem = json.loads(body)
+        self.assertEqual((status, problem["reason"]), (409, "camera-off"), problem)
+        self.assertGreaterEqual(int(answer.getheader("Retry-After")), 1)
+        [camera] = [one for one in self.gateway.run("cameras") if one["id"] == "dark"]
+        self.assertEqual(camera["reason"], "unreachable")
+        self.assertEqual(problem["detail"], camera["detail"])
+        self.assertEqual(self.metric('vestibule_camera_faulty{camera="dark"}'), 1)
+        [check] = [one for one in self.gateway.run("doctor", check=False) if one["name"] == "camera dark"]
+        self.assertEqual((check["status"], bool(check["fix"])), ("failed", True))
+        self.assertEqual(device.ask("GET", "/snapshot/dark.jpg")[0], 409)
+
+    def test_who_opens_without_end_meets_a_limit_and_harms_nobody(self):
+        device, mine = self.device("web402"), self.device()
+        self.ring(20)
+        token = mine.rung()["token"]
+        looks = self.player(mine, token)
+        statuses = []
+        for _ in range(12):
+            status, answer, _ = mine.ask("POST", "/whep/entrance", token, OFFER, Content_Type="application/sdp")
+            statuses.append(status)
+            if status == 503:
+                self.assertGreaterEqual(int(answer.getheader("Retry-After")), 1)
+        self.assertIn(503, statuses)
+        self.assertIn(201, statuses)
+        looks.sees(10)
+        self.assertEqual(device.ask("POST", "/whep/entrance", body=OFFER, Content_Type="application/sdp")[0], 403)
+
+    # What `Device.ask` wants of whoever asks.
+    bearer = None
+
+
+OFFER = """v=0
+o=- 1 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=group:BUNDLE 0
+m=video 9 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:0
+a=ice-ufrag:abcd
+a=ice-pwd:0123456789012345678901
+a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF
+a=setup:actpass
+a=recvonly
+a=rtcp-mux
+a=rtpmap:96 H264/90000
+a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f
+""".replace("\n", "\r\n")
