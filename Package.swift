@@ -102,8 +102,8 @@ let rooms: [Target] = [
   room(
     "Management", ["Wire", "Journal", "Crypto", "JSON", "HTTP", "Directory", "Web", "API"],
     embedded: [
-      "Page/index.html", "Page/page.css", "Page/page.js", "Page/words.js", "Page/worker.js", "Page/icon.svg",
-      "Page/manifest.json",
+      "Page/index.html", "Page/page.css", "Page/page.js", "Page/path.js", "Page/view.js", "Page/words.js",
+      "Page/worker.js", "Page/icon.svg", "Page/manifest.json",
     ]),
 
   // Floor 5

@@ -23,7 +23,8 @@ package enum ResidentPage {
     [
       ("/", PackageResources.index_html, "text/html; charset=utf-8"),
       ("/page.css", PackageResources.page_css, "text/css; charset=utf-8"),
-      ("/page.js", PackageResources.page_js, script), ("/words.js", PackageResources.words_js, script),
+      ("/page.js", PackageResources.page_js, script), ("/path.js", PackageResources.path_js, script),
+      ("/view.js", PackageResources.view_js, script), ("/words.js", PackageResources.words_js, script),
       ("/worker.js", PackageResources.worker_js, script),
       ("/icon.svg", PackageResources.icon_svg, "image/svg+xml"),
       ("/manifest.json", PackageResources.manifest_json, "application/manifest+json"),

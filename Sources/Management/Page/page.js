@@ -5,8 +5,6 @@
 const $ = (id) => document.getElementById(id);
 const SILENCE = 40_000;        // the gateway says something every 15 s
 const RING_EVERY = 3_000;
-const SNAPSHOT_EVERY = 1_000;
-const LOST = 20_000;           // a call without a path for so long is over
 
 const state = {
   session: null,               // who we are
@@ -15,6 +13,7 @@ const state = {
   isArmed: false,
   calls: new Map(),            // what rings here, by call
   talk: null,                  // the conversation, from the tap on Answer on
+  view: null,                  // what is seen of who calls
 };
 
 // --- asking the gateway ------------------------------------------------------------------------------------------
@@ -365,7 +364,7 @@ function renderCall() {
   if (!call) {
     if (dialog.open) dialog.close();
     document.title = state.session ? `${$("home").textContent} · Vestibule` : "Vestibule";
-    showPicture(null);
+    showView(null);
     return;
   }
   const isTalking = call === state.talk;
@@ -386,7 +385,7 @@ function renderCall() {
     dialog.showModal();
     (isTalking || $("answer").disabled ? $("caller") : $("answer")).focus();
   }
-  if (!isTalking) showPicture(call);
+  showView(call);
 }
 
 /** A live region speaks whenever it is written to: only what is new is written. */
@@ -398,36 +397,10 @@ function doorOf(call) {
   return state.session?.doors.find((door) => door.id === call.door);
 }
 
-/** The newest picture of who rings, as long as there is a camera that shows it; the drawing else. */
-function showPicture(call) {
-  if (state.pictureOf === call?.call) return;
-  state.pictureOf = call?.call;
-  clearTimeout(state.pictures);
-  $("snapshot").hidden = true;
-  if (!call?.token || !call.whep) return;
-  const path = "snapshot/" + call.whep.split("/whep/").pop() + ".jpg";
-  let failures = 0;
-  const next = async () => {
-    if (state.pictureOf !== call.call) return;
-    const reply = await ask("GET", path, { headers: { Authorization: `Bearer ${call.token}` } }).catch(() => null);
-    if (state.pictureOf !== call.call) return;
-    if (reply?.ok) {
-      const old = $("snapshot").src;
-      $("snapshot").src = URL.createObjectURL(await reply.blob());
-      $("snapshot").alt = say("picture", { name: call.name });
-      $("snapshot").hidden = !$("video").hidden;
-      if (old) URL.revokeObjectURL(old);
-      failures = 0;
-    } else if (++failures > 2) return;
-    state.pictures = setTimeout(next, SNAPSHOT_EVERY);
-  };
-  next();
-}
-
 async function answer() {
   const call = current();
   if (!call || state.talk) return;
-  const talk = { ...call, since: null, microphone: null, candidates: [] };
+  const talk = { ...call, since: null, microphone: null, candidates: [], onLost: () => hangUp(say("lost")) };
   state.talk = talk;
   setText("callState", say("connectingCall"));
   renderCall();
@@ -438,7 +411,8 @@ async function answer() {
     talk.peer = peer;
     if (talk.microphone) peer.addTransceiver(talk.microphone.getAudioTracks()[0], { direction: "sendrecv", streams: [talk.microphone] });
     else peer.addTransceiver("audio", { direction: "recvonly" });
-    peer.addTransceiver("video", { direction: "recvonly" });
+    // Who is seen live already is not asked for a second picture.
+    if (!state.view?.isLive) peer.addTransceiver("video", { direction: "recvonly" });
     peer.ontrack = (event) => hear(event, talk);
     peer.onicecandidate = (event) => { talk.candidates.push(event.candidate); trickle(talk); };
     peer.onconnectionstatechange = () => recover(talk);
@@ -488,91 +462,9 @@ function hear(event, talk) {
     const video = $("video");
     video.srcObject = new MediaStream([event.track]);
     // Shown with its first picture, not before: until then the drawing stays.
-    video.onloadeddata = () => { if (state.talk === talk) { video.hidden = false; $("snapshot").hidden = true; } };
+    video.onloadeddata = () => { if (state.talk === talk) video.hidden = false; };
     video.play().catch(() => {});
   }
-}
-
-/** A path that is lost is looked for again; who finds none for long has lost the call. */
-function recover(talk) {
-  if (state.talk !== talk || !talk.peer) return;
-  clearTimeout(talk.patience);
-  const now = talk.peer.connectionState;
-  if (now === "connected") talk.lostSince = null;
-  if (now !== "disconnected" && now !== "failed") return;
-  talk.lostSince ??= Date.now();
-  if (now === "failed" && (!talk.location || Date.now() - talk.lostSince > LOST)) hangUp(say("lost"));
-  else talk.patience = setTimeout(() => restart(talk), now === "failed" ? 0 : 1_500);
-}
-
-/** Asks for new paths because the network is another one (RFC 8840 section 4.4); the old ones carry on meanwhile. */
-async function restart(talk) {
-  if (state.talk !== talk || !talk.location || talk.isTrickling) return;
-  talk.isTrickling = true;
-  const { peer } = talk;
-  try {
-    talk.candidates = [];
-    await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
-    const reply = await ask("PATCH", talk.location, {
-      body: fragment(talk, []), type: "application/trickle-ice-sdpfrag", headers: { "If-Match": "*" },
-    });
-    if (reply.status !== 200) throw new Error(`restart: ${reply.status}`);
-    talk.tag = reply.headers.get("ETag");
-    await peer.setRemoteDescription({ type: "answer", sdp: renewed(peer.remoteDescription.sdp, await reply.text()) });
-    talk.restarts = (talk.restarts || 0) + 1;
-  } catch {
-    // Nobody was reached: all is as before, and tried again.
-    if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
-    setTimeout(() => recover(talk), 1_500);
-  }
-  talk.isTrickling = false;
-  trickle(talk);
-}
-
-/** The answer that was, with the paths that a fragment names. */
-function renewed(sdp, text) {
-  const lines = text.split(/\r?\n/);
-  const found = (name) => lines.find((line) => line.startsWith(`a=${name}:`));
-  let candidates = lines.filter((line) => line.startsWith("a=candidate:"));
-  return sdp.split("\r\n")
-    .filter((line) => !line.startsWith("a=candidate:") && line !== "a=end-of-candidates")
-    .flatMap((line) => {
-      if (line.startsWith("a=ice-ufrag:")) return [found("ice-ufrag")];
-      if (!line.startsWith("a=ice-pwd:")) return [line];
-      const all = [found("ice-pwd"), ...candidates];
-      candidates = [];
-      return all;
-    }).join("\r\n");
-}
-
-/** Tells the gateway of addresses that were found after the offer (RFC 8840). */
-async function trickle(talk) {
-  if (!talk.location || talk.isTrickling || talk.candidates.length === 0) return;
-  talk.isTrickling = true;
-  await ask("PATCH", talk.location, {
-    body: fragment(talk, talk.candidates.splice(0)), type: "application/trickle-ice-sdpfrag",
-    headers: { "If-Match": talk.tag || "*" },
-  }).catch(() => {});
-  talk.isTrickling = false;
-  trickle(talk);
-}
-
-/** Our credentials, and what was found. */
-function fragment(talk, found) {
-  const sdp = talk.peer.localDescription.sdp;
-  const credentials = ["ice-ufrag", "ice-pwd"].map((name) => sdp.match(new RegExp(`a=${name}:[^\r\n]*`))?.[0]);
-  const lines = [...credentials];
-  let section = null;
-  for (const candidate of found.filter(Boolean)) {
-    if (candidate.sdpMid !== section) {
-      section = candidate.sdpMid;
-      const kind = talk.peer.getTransceivers().find((one) => one.mid === section)?.receiver.track.kind || "audio";
-      lines.push(`m=${kind} 9 UDP/TLS/RTP/SAVPF 0`, `a=mid:${section}`);
-    }
-    lines.push(`a=${candidate.candidate}`);
-  }
-  if (found.includes(null)) lines.push("a=end-of-candidates");
-  return lines.filter(Boolean).join("\r\n") + "\r\n";
 }
 
 function tick(talk) {
@@ -587,8 +479,7 @@ function tick(talk) {
 }
 
 function release(talk) {
-  clearTimeout(talk.patience);
-  talk.peer?.close();
+  closePath(talk);
   for (const track of talk.microphone?.getTracks() ?? []) track.stop();
   $("voice").srcObject = null;
   $("video").srcObject = null;
@@ -694,10 +585,11 @@ function wire() {
   // Escape must not make a visitor disappear.
   $("call").addEventListener("cancel", (event) => event.preventDefault());
   const wake = () => { if (!state.isOnline) state.wake?.(); };
-  window.addEventListener("online", () => { wake(); if (state.talk) restart(state.talk); });
-  navigator.connection?.addEventListener?.("change", () => { if (state.talk) restart(state.talk); });
+  const renew = () => { for (const path of [state.talk, state.view?.path]) if (path) restart(path); };
+  window.addEventListener("online", () => { wake(); renew(); });
+  navigator.connection?.addEventListener?.("change", renew);
   window.addEventListener("offline", () => { state.abort?.abort(); });
-  window.addEventListener("pagehide", () => { if (state.talk) hangUp(); });
+  window.addEventListener("pagehide", () => { if (state.talk) hangUp(); endView(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { keepAwake(); wake(); } });
 }
 

@@ -31,7 +31,12 @@ const WORDS = {
     noRoom: "The gateway has no room for this call. Try again.", lost: "The sound could not get through.", callFault: "The call could not be answered.",
     noMicrophone: "The microphone was refused. You can hear the visitor; allow the microphone in the browser's settings to be heard.",
     noMicrophonePlain: "Without encryption browsers lend no microphone. You can hear the visitor and open the door.",
-    also: "{name} rings too.", picture: "Picture of {name}",
+    also: "{name} rings too.", picture: "Picture of {name}", pictureLive: "{name}, live",
+    viewNoCodec: "This browser cannot show the camera’s picture.", viewNoCodecStill: "This browser shows no live picture: a new one each second.",
+    viewStarting: "The camera is starting.", viewStartingStill: "The camera is starting: this is its last picture.",
+    viewOff: "The camera does not answer.", viewOffStill: "The camera does not answer: this is its last picture.",
+    viewBusy: "The gateway has no room for another viewer.", viewBusyStill: "The gateway has no room for another viewer: a new picture each second.",
+    viewStopped: "The picture has stopped. It is being asked for again.", viewStoppedStill: "The live picture has stopped. It is being asked for again.",
   },
   fr: {
     connected: "Connecté", connecting: "Connexion…", away: "Hors ligne",
@@ -63,7 +68,12 @@ const WORDS = {
     noRoom: "La passerelle n’a plus de place pour cet appel. Réessayez.", lost: "Le son n’a pas pu passer.", callFault: "Impossible de répondre à l’appel.",
     noMicrophone: "Le micro a été refusé. Vous entendez le visiteur ; autorisez le micro dans les réglages du navigateur pour être entendu.",
     noMicrophonePlain: "Sans chiffrement, les navigateurs ne prêtent pas le micro. Vous pouvez entendre le visiteur et ouvrir la porte.",
-    also: "{name} sonne aussi.", picture: "Image de {name}",
+    also: "{name} sonne aussi.", picture: "Image de {name}", pictureLive: "{name}, en direct",
+    viewNoCodec: "Ce navigateur ne peut pas montrer l’image de la caméra.", viewNoCodecStill: "Ce navigateur ne montre pas le direct : une nouvelle image chaque seconde.",
+    viewStarting: "La caméra démarre.", viewStartingStill: "La caméra démarre : voici sa dernière image.",
+    viewOff: "La caméra ne répond pas.", viewOffStill: "La caméra ne répond pas : voici sa dernière image.",
+    viewBusy: "La passerelle n’a plus de place pour un spectateur de plus.", viewBusyStill: "La passerelle n’a plus de place pour un spectateur de plus : une nouvelle image chaque seconde.",
+    viewStopped: "L’image s’est arrêtée. Elle est redemandée.", viewStoppedStill: "Le direct s’est arrêté. Il est redemandé.",
   },
 };
 const LANGUAGE = (navigator.languages || [navigator.language || "en"])
