@@ -338,11 +338,10 @@ package final class PlaneScreens: Screens, ViewerSeats {
   }
 
   package func trickle(_ fragment: TrickleFragment, on leg: LegID) -> SeatTrickle {
-    // Credentials that cannot be used are no reason to take the candidates beside them.
-    let isBroken =
-      fragment.credentials == nil
-      && ([fragment.session] + fragment.sections).contains { $0.fragment != nil && $0.password != nil }
-    guard !isBroken else { return .refused("these credentials of ICE are too short, or malformed") }
+    // Which generation the candidates belong to is said by the credentials beside them (RFC 8840 section 4.4).
+    guard fragment.credentials != nil else {
+      return .refused("the credentials of ICE are missing, too short, or malformed")
+    }
     let outcome = plane.withPeer(leg) { connection, turn -> SeatTrickle in
       do throws(PeerRefusal) {
         try connection.apply(fragment, &turn)

@@ -107,7 +107,7 @@ extension PeerConnection {
     let tagged = order.first ?? accepted.min() ?? 0
     for (index, line) in offer.media.enumerated() {
       guard let wish = wishes.first(where: { $0.index == index }) else {
-        media.append(.refusing(line))
+        media.append(refusedLine(line))
         continue
       }
       media.append(
@@ -339,7 +339,7 @@ extension PeerConnection {
   }
 
   /// What an answer of ours says of our role.
-  private var roleSetup: Setup { identity?.role == .client ? .active : .passive }
+  var roleSetup: Setup { identity?.role == .client ? .active : .passive }
 
   /// Takes a pair of descriptions into force.
   private func settle(_ local: SessionDescription, _ usable: UsableLines) {

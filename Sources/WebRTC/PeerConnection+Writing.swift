@@ -29,6 +29,8 @@ extension PeerConnection {
     add("setup", setup.rawValue)
     add(media.direction.rawValue)
     add("rtcp-mux")
+    // Nothing else is spoken here. Whoever says so is answered likewise (draft-ietf-wish-whep-03 section 4.6.1).
+    if peer?.has("rtcp-mux-only") ?? false { add("rtcp-mux-only") }
     if peer?.has("rtcp-rsize") ?? true { add("rtcp-rsize") }
     let further = kind == .video ? configuration.videoExtensions : []
     for (place, one) in ExtensionIDs.Kind.allCases.enumerated() where one == .mid || further.contains(one) {
@@ -67,6 +69,20 @@ extension PeerConnection {
       if ice.isComplete { add("end-of-candidates") }
     }
     return line
+  }
+
+  /// An offered line that we do not take. It names the transport and the formats all the same: aiortc reads no answer
+  /// in which a line has none, and nobody minds.
+  func refusedLine(_ line: MediaDescription) -> MediaDescription {
+    var refused = MediaDescription.refusing(line)
+    let credentials = agent.localDescription.credentials
+    refused.attributes += [
+      Attribute("ice-ufrag", credentials.fragmentText), Attribute("ice-pwd", credentials.passwordText),
+      Attribute("fingerprint", maker.fingerprint.description), Attribute("setup", roleSetup.rawValue),
+      Attribute("rtcp-mux"),
+    ]
+    refused.attributes += line.attributes.filter { $0.name == "rtpmap" }
+    return refused
   }
 
   /// The whole description. Its version grows only when what it says changes.

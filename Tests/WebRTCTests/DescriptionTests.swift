@@ -167,6 +167,30 @@ private func lines(_ description: SessionDescription) -> [String] {
       }
       #expect(line.attributes.contains { $0.name == "candidate" } == (place == 0))
     }
+    // In those that are refused it stands too, with the formats: some players read no answer without them.
+    for (asked, line) in zip(offer.media, answer.media) where line.port == 0 {
+      for name in ["ice-ufrag", "ice-pwd", "fingerprint", "setup", "mid", "rtcp-mux", "inactive"] {
+        #expect(line.attributes.contains { $0.name == name }, "\(name)")
+      }
+      #expect(!line.attributes.contains { $0.name == "candidate" })
+      #expect(
+        line.attributes.filter { $0.name == "rtpmap" } == asked.attributes.filter { $0.name == "rtpmap" })
+    }
+  }
+
+  @Test func whoSpeaksNothingElseThanMultiplexedIsAnsweredLikewise() throws {
+    for saysSo in [true, false] {
+      let desk = Desk()
+      var offer = try Captured.chromiumAudio.description()
+      for place in offer.media.indices where saysSo {
+        offer.media[place].attributes.append(Attribute("rtcp-mux-only"))
+      }
+      try desk.connection.setRemote(offer: offer)
+      let answer = try desk.answer()
+      for line in answer.media where line.port != 0 {
+        #expect(line.attributes.contains { $0.name == "rtcp-mux-only" } == saysSo)
+      }
+    }
   }
 
   @Test func holdIsFollowedAndEnded() throws {
