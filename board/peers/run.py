@@ -9,7 +9,7 @@ import unittest
 SIDE_BY_SIDE = ["phones", "house_rules", "wires", "transfers", "doors", "door_call", "pictures", "ring_verb", "names", "credentials", "views",
                 "upkeep", "cameras", "doorway"]
 # These fill the machine by themselves.
-ALONE = ["attackers", "web_clients", "browsers", "web_talks", "networks", "page"]
+ALONE = ["attackers", "web_clients", "browsers", "web_talks", "networks", "page", "whep", "whep_clients", "whep_conformance"]
 
 
 class Report(unittest.TestResult):
@@ -30,7 +30,7 @@ class Report(unittest.TestResult):
 
     @staticmethod
     def sentence(test):
-        return test.id().split(".")[-1].removeprefix("test_").replace("_", " ")
+        return getattr(test, "sentence", None) or test.id().split(".")[-1].removeprefix("test_").replace("_", " ")
 
 
 def run(names):
