@@ -8,6 +8,7 @@ import unittest
 
 import bed
 import browser
+import pattern
 from bed import Gateway, Sipp, Voice, media_of, wait_for
 
 STATION = "127.0.0.10"
@@ -95,7 +96,11 @@ def directory():
         {"username": "web401", "kind": "browser"}, {"username": "panel401", "kind": "panel"}]
     building["units"][1]["accounts"] = [{"username": "web402", "kind": "browser"}]
     building["stations"][0]["camera"] = "entrance"
-    building["cameras"] = [{"id": "entrance", "source": "test:pattern", "view": "ring"}]
+    building["stations"][1].update(camera="dark", door="entrance")
+    building["cameras"] = [
+        {"id": "entrance", "source": "test:pattern", "view": "ring"},
+        # Nobody put it up.
+        {"id": "dark", "source": f"rtsp://127.0.0.1:{bed.free_port(kind=bed.socket.SOCK_STREAM)}/none", "view": "ring"}]
     return building
 
 
@@ -277,6 +282,121 @@ class InBrowser:
         self.click("hangUp")
         call.finish()
         self.assertEqual(self.gateway.last_record()["end"], "answered")
+
+    # Where everything stands that is not the picture.
+    PLACES = """return ['caller', 'callState', 'answer', 'decline', 'openDoor'].map(id => {
+        const box = document.getElementById(id).getBoundingClientRect(); return [box.left, box.top, box.width, box.height]; })"""
+
+    def viewers(self):
+        """How many look through the cameras."""
+        return sum(camera["viewers"] for camera in self.gateway.run("cameras"))
+
+    def looks(self):
+        """Live, or the reason why this browser cannot be."""
+        self.browser.run(pattern.SCRIPT)
+        return self.browser.until("live video, or a reason", """
+            if (!state.view) return false;
+            return state.view.isLive ? 'live' : state.view.why === 'viewNoCodec' ? 'no codec' : false;""", 20)
+
+    def number(self):
+        return self.browser.until("the picture is read", "return readPattern(document.getElementById('live'))")["number"]
+
+    def test_who_rings_is_seen_live_before_anybody_answers_and_until_the_end(self):
+        self.enrolled()
+        visitor = Voice(STATION, 700)
+        self.stack.callback(visitor.close)
+        self.browser.run(TONE)
+        call = self.ring("station_call_ended", media=visitor.port)
+        self.rings()
+        before = self.browser.run(self.PLACES)
+        if self.looks() == "no codec":
+            self.skipTest("this browser and the gateway share no codec, which the page says")
+        print(f"{self.kind}: live {self.browser.run('return state.view.firstAfter'):.0f} ms after the ring", flush=True)
+        first = self.number()
+        self.browser.until("it moves", f"const now = readPattern(document.getElementById('live')); return now && now.number > {first} + 10")
+        self.assertTrue(self.browser.run("return document.getElementById('snapshot').hidden && document.getElementById('viewSaid').hidden"))
+        self.assertEqual(self.browser.run(self.PLACES), before, "nothing moves when the picture comes")
+        self.keep("live-before-answering")
+        self.accessible()
+        wait_for("one looks", lambda: self.viewers() == 1)
+        self.click("answer")
+        self.browser.until("it talks", "return state.talk && state.talk.since")
+        call.wait_until_received("SIP/2.0 200 OK")
+        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        self.browser.until("the resident hears the visitor", HEARD)
+        at = self.number()
+        self.browser.until("the picture flows on", f"const now = readPattern(document.getElementById('live')); return now && now.number > {at} + 20")
+        self.assertEqual(self.viewers(), 1, "by the path that was")
+        self.keep("live-talking")
+        self.click("hangUp")
+        call.finish()
+        self.browser.until("nothing is looked at", "return !state.view && !document.getElementById('live').srcObject")
+        wait_for("nobody looks", lambda: self.viewers() == 0)
+
+    def test_a_picture_that_is_lost_comes_back_by_itself(self):
+        self.enrolled()
+        self.ring()
+        self.rings()
+        if self.looks() == "no codec":
+            self.skipTest("this browser and the gateway share no codec, which the page says")
+        # As if the gateway had forgotten the path.
+        self.browser.run("await fetch(state.view.path.location, { method: 'DELETE', headers: state.view.headers })")
+        at = self.number()
+        self.browser.until("it flows again", f"""
+            const now = readPattern(document.getElementById('live')); return state.view.isLive && now && now.number > {at} + 40""", 40)
+        self.hang_up_all()
+
+    def test_new_paths_of_the_picture_are_found_when_the_network_changes(self):
+        self.enrolled()
+        self.ring()
+        self.rings()
+        if self.looks() == "no codec":
+            self.skipTest("this browser and the gateway share no codec, which the page says")
+        self.browser.run("window.dispatchEvent(new Event('online'))")
+        self.browser.until("new paths were asked for", "return state.view.path.restarts === 1")
+        at = self.number()
+        self.browser.until("it flows on", f"const now = readPattern(document.getElementById('live')); return now && now.number > {at} + 20")
+        self.assertEqual(self.browser.run("return state.view.failures"), 0)
+        self.hang_up_all()
+
+    def test_a_browser_that_plays_nothing_the_camera_sends_shows_a_picture_a_second_and_says_why(self):
+        self.enrolled()
+        self.browser.run("""
+            const add = RTCPeerConnection.prototype.addTransceiver;
+            RTCPeerConnection.prototype.addTransceiver = function (kind, options) {
+              const one = add.call(this, kind, options);
+              if (kind === 'video') one.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs
+                .filter(codec => codec.mimeType === 'video/AV1'));
+              return one;
+            };""")
+        self.ring()
+        self.rings()
+        before = self.browser.run(self.PLACES)
+        self.browser.until("a picture", "return state.view?.hasStill && !document.getElementById('snapshot').hidden", 20)
+        self.browser.until("the reason", "return document.getElementById('viewSaid').textContent.includes('no live picture')")
+        self.browser.run(pattern.SCRIPT)
+        first = self.browser.until("it is the camera's", "return readPattern(document.getElementById('snapshot'))")["number"]
+        self.browser.until("another comes", f"const now = readPattern(document.getElementById('snapshot')); return now && now.number > {first}")
+        self.assertEqual(self.browser.run(self.PLACES), before, "nothing moves")
+        self.keep("stills")
+        self.accessible()
+        self.hang_up_all()
+
+    def test_a_camera_that_is_off_leaves_the_drawing_and_the_reason(self):
+        self.enrolled()
+        address = "127.0.0.12"
+        port, secret = bed.free_port(address), self.gateway.enroll("intercom-rear")
+        bed.register(self.gateway, "intercom-rear", secret, address, port)
+        self.stack.callback(lambda: bed.register(self.gateway, "intercom-rear", secret, address, port, expires=0))
+        call = Sipp("station_registered_call", self.gateway, address, port=port, user="intercom-rear", password=secret,
+                    keys={"media": 9, "talk": 300, "caller": "intercom-rear", "target": "401"})
+        self.stack.callback(call.stop)
+        self.rings()
+        self.browser.until("the reason", "return document.getElementById('viewSaid').textContent === 'The camera does not answer.'", 20)
+        self.assertTrue(self.browser.run("return document.getElementById('snapshot').hidden && !state.view.isLive"))
+        self.keep("camera-off")
+        self.accessible()
+        self.hang_up_all()
 
     def test_without_a_microphone_the_visitor_is_heard_and_why_is_said(self):
         self.enrolled()

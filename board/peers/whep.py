@@ -1,0 +1,416 @@
+"""Cameras seen by browsers over WHEP, Chromium and Firefox, and by the requests of MediaMTX's reader: joins at any moment, a
+bad network, a relay, new paths, and who may look when. Other players are in `whep_clients`, our own page in `page`.
+
+The test picture tells its number and the time it was drawn, so what is asserted is what was shown: numbers that rise,
+none that was damaged. How long the first frame took and how old frames are is printed, not judged on a busy machine,
+beyond limits that no player would bear.
+"""
+
+import json
+import os
+import subprocess
+import unittest
+
+import bed
+import browser
+import pattern
+import whep_gateway
+from bed import wait_for
+from impairment import Impairment
+from whep_client import own_address
+from whep_gateway import Camera, Watching, middle
+
+# A player in a page: what is written about WHEP, and nothing of ours.
+PLAYER = pattern.SCRIPT + """
+window.look = async (url, token, options = {}) => {
+  const one = { numbers: [], ages: [], unread: 0, frames: 0, began: performance.now() };
+  const peer = one.peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...options.peer });
+  const transceiver = peer.addTransceiver('video', { direction: 'recvonly' });
+  if (options.codec) transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs
+    .filter(codec => codec.mimeType === 'video/' + options.codec));
+  const video = one.video = document.createElement('video');
+  video.muted = video.playsInline = video.autoplay = true;
+  document.body.append(video);
+  const shown = (now, frame) => {
+    one.first ??= performance.now() - one.began;
+    one.frames++;
+    const found = readPattern(video);
+    if (found) { one.numbers.push(found.number); one.ages.push((Date.now() - found.milliseconds + 86400000) % 86400000); }
+    else one.unread++;
+    video.requestVideoFrameCallback(shown);
+  };
+  video.requestVideoFrameCallback(shown);
+  peer.ontrack = event => { video.srcObject = new MediaStream([event.track]); video.play(); };
+  await peer.setLocalDescription();
+  if (options.gather) await new Promise(done => { peer.onicecandidate = event => event.candidate || done(); });
+  one.posted = performance.now();
+  const reply = await fetch(url, { method: 'POST', body: peer.localDescription.sdp,
+    headers: { 'Content-Type': 'application/sdp', Authorization: 'Bearer ' + token } });
+  one.status = reply.status;
+  const text = one.answer = await reply.text();
+  if (reply.status !== 201) { peer.close(); video.remove(); return one; }
+  one.location = new URL(reply.headers.get('Location'), url).href;
+  one.tag = reply.headers.get('ETag');
+  await peer.setRemoteDescription({ type: 'answer', sdp: options.candidate
+    ? text.replace(/a=candidate:[^\\r\\n]*/, 'a=' + options.candidate).replace(/a=candidate:(?!1 1 udp 2130706431 )[^\\r\\n]*\\r\\n/g, '') : text });
+  one.stats = async () => {
+    const found = {};
+    for (const report of (await peer.getStats()).values()) {
+      if (report.type === 'inbound-rtp' && report.kind === 'video') Object.assign(found, report);
+      if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded') found.pair = report;
+    }
+    return found;
+  };
+  one.end = async () => {
+    peer.close(); video.remove();
+    return (await fetch(one.location, { method: 'DELETE', headers: { Authorization: 'Bearer ' + token } })).status;
+  };
+  return one;
+};
+window.summary = async one => ({ status: one.status, first: one.first, frames: one.frames, unread: one.unread,
+  numbers: one.numbers, ages: one.ages, stats: one.stats ? await one.stats() : null,
+  state: one.peer.connectionState, answer: one.answer });
+"""
+PAGE = "<!doctype html><title>player</title><body><script src='player.js'></script>"
+
+
+class InBrowser:
+    """What both browsers are shown; `kind` says which."""
+
+    @classmethod
+    def setUpClass(cls):
+        browser.websockets()
+        cls.pages = browser.Pages({"index.html": PAGE, "player.js": PLAYER})
+        cls.addClassCleanup(cls.pages.close)
+        cls.begin(http={"allowedOrigins": [cls.pages.origin]})
+        cls.browser = browser.Browser(cls.kind)
+        cls.addClassCleanup(cls.browser.kill)
+
+    def setUp(self):
+        super().setUp()
+        self.browser.open(self.pages.origin + "/index.html")
+
+    def look(self, camera="hall", token=None, name="one", **options):
+        """Posts an offer; the status. What is seen is kept in the page under `name`."""
+        token = token or self.house.token(camera)
+        return self.browser.run(
+            f"window.{name} = await look({self.house.whep(camera)!r}, {token!r}, {json.dumps(options)}); return {name}.status")
+
+    def seen(self, name="one"):
+        return self.browser.run(f"return await summary({name})")
+
+    def sees(self, count, seconds=20, name="one"):
+        """So many frames, and what there is to say of them."""
+        try:
+            self.browser.until(f"{count} frames", f"return window.{name}.frames >= {count}", seconds)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{json.dumps(self.seen(name))[:3000]}\n{self.house.gateway.log()[-2000:]}") from None
+        return self.seen(name)
+
+    def fluent(self, seen, most_unread=0):
+        # A page that is late reads the same frame for two: its canvas gets what is shown by then.
+        numbers = seen["numbers"]
+        self.assertEqual(numbers, sorted(numbers), "the numbers fall")
+        self.assertGreater(len(set(numbers)), len(numbers) * 0.8, "the picture stands")
+        self.assertLessEqual(seen["unread"], most_unread, "frames whose blocks could not be read")
+
+    def plays_h264(self):
+        return self.browser.run(
+            "return RTCRtpReceiver.getCapabilities('video').codecs.some(codec => codec.mimeType === 'video/H264')")
+
+
+class Chromium(InBrowser, Watching):
+    kind = "chromium"
+
+    def test_the_picture_comes_at_once_and_flows(self):
+        self.assertEqual(self.look(), 201)
+        seen = self.sees(100)
+        self.fluent(seen)
+        stats = seen["stats"]
+        print(f"chromium: first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms, "
+              f"{stats['framesDecoded']} decoded, {stats.get('freezeCount')} freezes", flush=True)
+        self.assertGreaterEqual(stats["framesDecoded"], 100)
+        self.assertEqual(stats["freezeCount"], 0)
+        self.assertEqual(stats["framesDropped"], 0)
+        self.assertLess(seen["first"], 3000)
+        missing = seen["numbers"][-1] - seen["numbers"][0] + 1 - len(seen["numbers"])
+        self.assertLess(missing, 10, "frames that were never shown")
+        self.assertEqual(self.browser.run("return await one.end()"), 200)
+
+    def test_who_joins_at_any_moment_sees_at_once(self):
+        self.assertEqual(self.look(name="first"), 201)
+        self.sees(30, name="first")
+        delays = []
+        for turn in range(8):
+            # A few frames later each time: every place within a group of pictures.
+            at = self.seen("first")["frames"]
+            self.browser.until("the next moment", f"return first.frames >= {at + 3 + turn * 2}")
+            self.assertEqual(self.look(), 201)
+            seen = self.sees(15)
+            newest = self.seen("first")["numbers"][-1]
+            self.fluent(seen)
+            self.assertEqual(seen["stats"]["freezeCount"], 0)
+            self.assertLess(newest - seen["numbers"][-1], 12, "it stays behind")
+            delays.append(seen["first"])
+            self.assertEqual(self.browser.run("return await one.end()"), 200)
+        print("chromium: joins after " + ", ".join(f"{delay:.0f}" for delay in delays) + " ms", flush=True)
+        self.assertLess(middle(delays), 1500)
+        first = self.seen("first")
+        self.fluent(first)
+        self.assertEqual(first["stats"]["freezeCount"], 0, "who watches is not disturbed by who comes")
+
+    def test_several_watch_and_one_that_leaves_takes_nothing_along(self):
+        names = ["a", "b", "c", "d"]
+        for name in names:
+            self.assertEqual(self.look(name=name), 201)
+        for name in names:
+            self.fluent(self.sees(30, name=name))
+        self.assertEqual(self.browser.run("return await b.end()"), 200)
+        at = self.seen("a")["frames"]
+        for name in ["a", "c", "d"]:
+            self.fluent(self.sees(at + 30, name=name))
+
+    def test_new_paths_are_found_by_a_patch_and_the_picture_flows_on(self):
+        self.assertEqual(self.look(), 201)
+        self.sees(20)
+        told = self.browser.run(f"""
+            await one.peer.setLocalDescription(await one.peer.createOffer({{ iceRestart: true }}));
+            const sdp = one.peer.localDescription.sdp, line = name => sdp.match(new RegExp('a=' + name + ':[^\\r\\n]*'))[0];
+            const before = one.peer.remoteDescription.sdp;
+            const reply = await fetch(one.location, {{ method: 'PATCH', headers: {{ 'If-Match': '*',
+              'Content-Type': 'application/trickle-ice-sdpfrag', Authorization: 'Bearer {self.house.token("hall")}' }},
+              body: [line('ice-ufrag'), line('ice-pwd'), sdp.match(/m=video.*/)[0], line('mid'), ''].join('\\r\\n') }});
+            const text = await reply.text(), find = name => text.match(new RegExp('a=' + name + ':[^\\r\\n]*'))[0];
+            const after = before.replace(/a=ice-ufrag:[^\\r\\n]*/g, find('ice-ufrag')).replace(/a=ice-pwd:[^\\r\\n]*/g, find('ice-pwd'));
+            await one.peer.setRemoteDescription({{ type: 'answer', sdp: after }});
+            return [reply.status, reply.headers.get('ETag') !== one.tag && Boolean(reply.headers.get('ETag')), before !== after]""")
+        self.assertEqual(told, [200, True, True])
+        at = self.seen()["frames"]
+        seen = self.sees(at + 50)
+        self.fluent(seen)
+        self.assertEqual(seen["state"], "connected")
+        self.browser.until("by the new names", """for (const report of (await one.peer.getStats()).values())
+            if (report.type === 'transport' && report.iceLocalUsernameFragment
+              === one.peer.localDescription.sdp.match(/ice-ufrag:(\\S+)/)[1]) return report.selectedCandidatePairChanges > 1;""")
+
+    def impaired(self, **how):
+        """A look through a bad network: the status, the network."""
+        # The first answer tells where the gateway's media lives.
+        self.assertEqual(self.look(name="probe"), 201)
+        where = Impairment.server_of(self.browser.run("return probe.answer"))
+        self.browser.run("return await probe.end()")
+        network = Impairment(where, **how)
+        self.stack.callback(network.close)
+        self.assertEqual(self.look(candidate=network.candidate()), 201)
+        return network
+
+    def test_loss_is_repaired(self):
+        network = self.impaired(loss=0.03, delay=0.02)
+        seen = self.sees(200, 40)
+        stats = seen["stats"]
+        print(f"chromium, 3 % loss: {network.dropped} datagrams lost, {stats.get('nackCount')} nacks, "
+              f"{stats.get('retransmittedPacketsReceived')} came again, {stats.get('pliCount')} key frames asked, "
+              f"{stats['freezeCount']} freezes, age {middle(seen['ages'])} ms", flush=True)
+        self.fluent(seen, most_unread=2)
+        self.assertGreater(network.dropped, 0)
+        self.assertGreater(stats["nackCount"], 0)
+        self.assertGreater(stats.get("retransmittedPacketsReceived", 0), 0)
+        self.assertLess(stats["freezeCount"], 4)
+
+    def test_jitter_and_reordering_are_borne(self):
+        network = self.impaired(delay=0.01, jitter=0.015, reorder=0.05)
+        seen = self.sees(150, 40)
+        print(f"chromium, 15 ms of jitter, 5 % out of order: {seen['stats']['freezeCount']} freezes, "
+              f"age {middle(seen['ages'])} ms", flush=True)
+        self.fluent(seen, most_unread=2)
+        self.assertLess(seen["stats"]["freezeCount"], 2)
+        self.assertGreater(network.passed, 300)
+
+    def test_a_network_that_breaks_for_two_seconds_comes_back(self):
+        network = self.impaired(delay=0.01)
+        self.sees(40)
+        network.loss = 1.0
+        dropped = network.dropped
+        wait_for("much is lost", lambda: network.dropped > dropped + 60, 10)
+        network.loss = 0.0
+        at = self.seen()["frames"]
+        seen = self.sees(at + 60, 20)
+        self.fluent(seen, most_unread=2)
+
+    def test_it_goes_through_a_relay(self):
+        address = own_address()
+        port = bed.free_port(address)
+        folder = self.house.gateway.folder
+        log = open(os.path.join(folder, "turn.log"), "wb")
+        relay = subprocess.Popen(
+            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
+             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
+             "--pidfile", os.path.join(folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
+        self.stack.callback(lambda: (relay.kill(), relay.wait(), log.close()))
+
+        def answers():
+            with bed.socket.socket(bed.socket.AF_INET, bed.socket.SOCK_DGRAM) as probe:
+                probe.settimeout(0.2)
+                probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
+                try:
+                    return probe.recv(100)[:2] == b"\x01\x01"
+                except OSError:
+                    return False
+        wait_for("the relay is up", answers)
+        self.assertEqual(self.look(gather=True, peer={"iceTransportPolicy": "relay", "iceServers": [
+            {"urls": f"turn:{address}:{port}", "username": "resident", "credential": "secret"}]}), 201)
+        seen = self.sees(50)
+        self.fluent(seen)
+        kind = self.browser.run("""const all = await one.peer.getStats(); for (const report of all.values())
+            if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded')
+              return all.get(report.localCandidateId).candidateType; return null""")
+        self.assertEqual(kind, "relay")
+
+    def test_what_mediamtx_players_ask_is_answered(self):
+        # The requests of MediaMTX's reader.js in their order: OPTIONS with the token, an offer with a data channel and
+        # codecs that browsers do not name themselves, candidates one by one with a star and without a token, DELETE likewise.
+        told = self.browser.run(f"""
+            const url = {self.house.whep("hall")!r}, authorization = {{ Authorization: 'Bearer {self.house.token("hall")}' }};
+            const seen = {{ patches: [] }};
+            const asked = await fetch(url, {{ method: 'OPTIONS', headers: authorization }});
+            seen.options = asked.status; seen.link = asked.headers.get('Link');
+            const peer = window.mtx = new RTCPeerConnection({{ iceServers: [], sdpSemantics: 'unified-plan' }});
+            peer.addTransceiver('video', {{ direction: 'recvonly' }}); peer.addTransceiver('audio', {{ direction: 'recvonly' }});
+            peer.createDataChannel('');
+            const queued = []; let session = null, offered = null;
+            const send = candidates => fetch(session, {{ method: 'PATCH',
+              headers: {{ 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' }},
+              body: 'a=ice-ufrag:' + offered.match(/ice-ufrag:(\\S+)/)[1] + '\\r\\na=ice-pwd:' + offered.match(/ice-pwd:(\\S+)/)[1] + '\\r\\n'
+                + candidates.map(one => 'm=' + offered.split('m=')[1 + one.sdpMLineIndex].split('\\r\\n')[0] + '\\r\\na=mid:'
+                + one.sdpMLineIndex + '\\r\\na=' + one.candidate + '\\r\\n').join('') }}).then(reply => seen.patches.push(reply.status));
+            peer.onicecandidate = event => {{ if (event.candidate) session ? send([event.candidate]) : queued.push(event.candidate); }};
+            peer.ontrack = event => {{ if (event.track.kind === 'video') {{ const video = document.createElement('video'); video.muted = true;
+              video.srcObject = event.streams[0]; document.body.append(video); video.play(); window.mtxVideo = video; }} }};
+            const offer = await peer.createOffer();
+            // L16 and stereo G.711 put behind the audio line's own formats, stereo asked of Opus.
+            offered = offer.sdp.replace(/(m=audio [^\\r\\n]*)/, '$1 30 31').replace(/(a=mid:1\\r\\n)/,
+              '$1a=rtpmap:30 PCMU/8000/2\\r\\na=rtpmap:31 L16/48000/2\\r\\na=rtcp-fb:31 transport-cc\\r\\n')
+              .replace(/(a=fmtp:111 [^\\r\\n]*)/, '$1;stereo=1;sprop-stereo=1');
+            await peer.setLocalDescription(offer);
+            const reply = await fetch(url, {{ method: 'POST', headers: {{ ...authorization, 'Content-Type': 'application/sdp' }}, body: offered }});
+            seen.post = reply.status; session = new URL(reply.headers.get('location'), url).toString();
+            window.mtxSession = session;
+            const text = await reply.text();
+            await peer.setRemoteDescription(new RTCSessionDescription({{ type: 'answer', sdp: text }}));
+            if (queued.length) await send(queued);
+            return seen""")
+        self.assertEqual((told["options"] // 100, told["post"], set(told["patches"]) - {204}), (2, 201, set()))
+        found = self.browser.until("the picture", "return window.mtxVideo && readPattern(mtxVideo)")
+        self.browser.until("it moves", f"const now = readPattern(mtxVideo); return now && now.number > {found['number']} + 20")
+        self.assertEqual(self.browser.run("return (await fetch(mtxSession, { method: 'DELETE' })).status"), 200)
+        self.browser.until("it has ended", "return ['failed', 'closed', 'disconnected'].includes(mtx.connectionState)", 10)
+
+    def test_who_may_not_look_sees_nothing(self):
+        self.assertEqual(self.look(token="0" * 32), 401)
+        # Neither somebody else's camera nor one's own before it rings.
+        self.assertEqual(self.house.view("entrance", "web402")[0], 403)
+        self.assertEqual(self.house.view("entrance", "web401")[0], 403)
+        self.assertIn(self.look("entrance", self.house.token("hall")), (401, 403))
+        self.assertEqual(self.house.view("nowhere")[0], 403)
+
+    def test_a_ring_shows_its_door_and_only_while_it_rings(self):
+        self.panel()
+        self.ring(after=15000)
+        token = wait_for("the view of the ring", lambda: self.house.view("entrance")[1])
+        self.assertEqual(self.house.view("entrance", "web402")[0], 403, "the neighbour's device")
+        self.assertEqual(self.look("entrance", token), 201)
+        self.fluent(self.sees(40))
+        self.hang_up_all()
+        self.browser.until("the picture ends with the ring",
+                           "return ['failed', 'closed', 'disconnected'].includes(one.peer.connectionState)", 12)
+        self.assertIn(self.look("entrance", token), (401, 403))
+
+    def test_a_browser_without_h264_gets_vp8_or_a_reason(self):
+        status = self.look(codec="VP8")
+        if status == 201:
+            seen = self.sees(40)
+            self.fluent(seen, most_unread=2)
+            self.assertIn("VP8/90000", seen["answer"])
+        else:
+            self.assertEqual(status, 406)
+            self.assertIn("reason", json.loads(self.seen()["answer"]))
+
+    def test_a_camera_that_is_not_there_says_so(self):
+        self.assertEqual(self.look("dark"), 409)
+        told = json.loads(self.seen()["answer"])
+        self.assertEqual(told["status"], 409)
+        self.assertTrue(told["title"])
+
+
+class Firefox(InBrowser, Watching):
+    kind = "firefox"
+
+    def test_the_picture_comes_in_what_firefox_plays_or_why_not_is_said(self):
+        status = self.look()
+        if status != 201:
+            self.assertFalse(self.plays_h264())
+            self.assertEqual(status, 406)
+            self.assertEqual(json.loads(self.seen()["answer"])["reason"], "no-codec")
+            return
+        seen = self.sees(60, 30)
+        self.fluent(seen, most_unread=2)
+        print(f"firefox: first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms", flush=True)
+        self.assertIn("H264" if self.plays_h264() else "VP8/90000", seen["answer"])
+        self.assertEqual(self.browser.run("return await one.end()"), 200)
+
+    def test_ice_and_dtls_stand_whatever_the_codec(self):
+        status = self.look()
+        if status != 201:
+            self.skipTest("no codec in common")
+        self.browser.until("it is connected", "return one.peer.connectionState === 'connected'")
+        self.browser.run("return await one.end()")
+
+    def test_who_may_not_look_sees_nothing(self):
+        self.assertEqual(self.look(token="0" * 32), 401)
+
+
+class NetworkCamera(InBrowser, Watching):
+    """A camera with a key picture every four seconds, whose pictures nobody can ask for."""
+
+    kind = "chromium"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.camera = Camera(size=[640, 360], profile="baseline",
+                            encoder="tune=zerolatency speed-preset=ultrafast key-int-max=100 sliced-threads=false")
+        cls.addClassCleanup(cls.camera.close)
+        building = whep_gateway.directory()
+        building["stations"].append({"username": "street", "name": "street", "door": "entrance", "camera": "street"})
+        building["cameras"].append({"id": "street", "source": cls.camera.url, "view": "always"})
+        browser.websockets()
+        cls.pages = browser.Pages({"index.html": PAGE, "player.js": PLAYER})
+        cls.addClassCleanup(cls.pages.close)
+        cls.begin(building, http={"allowedOrigins": [cls.pages.origin]})
+        cls.browser = browser.Browser(cls.kind)
+        cls.addClassCleanup(cls.browser.kill)
+
+    def test_who_joins_between_two_key_pictures_sees_at_once(self):
+        wait_for("the camera is there", lambda: self.look("street", name="first") == 201, 20)
+        self.sees(30, name="first")
+        delays = []
+        for turn in range(6):
+            at = self.seen("first")["frames"]
+            self.browser.until("the next moment", f"return first.frames >= {at + 7 + turn * 5}")
+            self.assertEqual(self.look("street"), 201)
+            seen = self.sees(30)
+            delays.append(seen["first"])
+            self.assertEqual(seen["stats"]["freezeCount"], 0)
+            self.assertEqual(seen["stats"].get("pliCount", 0), 0, "nothing was missing")
+            self.browser.run("return await one.end()")
+        print("network camera: joins after " + ", ".join(f"{delay:.0f}" for delay in delays) + " ms", flush=True)
+        self.assertLess(max(delays), 2500, "less than a group of pictures")
+
+    def test_a_camera_that_comes_back_is_seen_again(self):
+        wait_for("the camera is there", lambda: self.look("street") == 201, 20)
+        self.sees(20)
+        self.camera.restart()
+        wait_for("it is seen again", lambda: self.look("street") == 201 and self.sees(20, 10), 40)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,123 @@
+"""Cameras seen over WHEP by players that are no browsers: aiortc, which decodes, and GStreamer's webrtcbin; a device that was
+rung by SIP and follows the INVITE's X-Vestibule-Whep; and players that vanish or send junk.
+"""
+
+import json
+import os
+import subprocess
+import threading
+import time
+import unittest
+
+import bed
+import browser
+import pattern
+import whep_client
+from bed import wait_for
+from whep_client import Player, ask
+from whep_gateway import Watching, rise
+
+
+class Clients(Watching):
+    """Players that are no browsers."""
+
+    @classmethod
+    def setUpClass(cls):
+        browser.aiortc()
+        cls.begin()
+
+    def player(self, camera="hall", token=None, **options):
+        """A connected aiortc player: (it, the answer)."""
+        token = token or self.house.token(camera)
+        player = Player(**options)
+        self.stack.callback(player.close)
+        numbers = player.numbers = []
+        player.unread = 0
+
+        def picture(frame):
+            found = pattern.read_frame(frame)
+            if found:
+                numbers.append(found[0])
+            else:
+                player.unread += 1
+        player.on_picture = picture
+        answer = ask("POST", self.house.whep(camera), {
+            "Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local())
+        player.answer = answer
+        player.began = time.monotonic()
+        if answer.status == 201:
+            player.session = self.house.origin + answer["Location"]
+            player.accept(answer.text)
+            player.connects()
+        return player
+
+    def test_aiortc_decodes_what_it_is_sent(self):
+        player = self.player(kinds=("video",), preferred=("video/h264", "video/rtx"))
+        self.assertEqual(player.answer.status, 201, player.answer)
+        player.decodes(60)
+        self.assertTrue(rise(player.numbers), player.numbers)
+        self.assertLess(player.unread, 3)
+
+    def test_aiortc_with_vp8_alone_gets_it_or_a_reason(self):
+        player = self.player(kinds=("video",), preferred=("video/vp8", "video/rtx"))
+        if player.answer.status == 201:
+            player.decodes(30)
+            self.assertTrue(rise(player.numbers), player.numbers)
+        else:
+            self.assertEqual(player.answer.status, 406)
+
+    def test_a_player_that_vanished_is_forgotten(self):
+        player = self.player(kinds=("video",))
+        player.decodes(5)
+        player.vanish()
+        token = self.house.token("hall")
+        wait_for("its session is gone", lambda: ask(
+            "GET", player.session, {"Authorization": f"Bearer {token}"}).status in (404, 410), 90)
+
+    def test_junk_from_one_player_disturbs_no_other(self):
+        good = self.player(kinds=("video",))
+        good.decodes(5)
+        bad = self.player(kinds=("video",))
+        bad.receives(5)
+        noise = [bytes([byte]) * size for byte in (0, 20, 22, 23, 63, 64, 128, 144, 200, 255) for size in (1, 13, 60, 1300)]
+        for data in noise * 5:
+            whep_client.Loop.run(bad.carriers[-1].send(data))
+        at = good.frames["video"]
+        good.wait("the other sees on", lambda: good.frames["video"] > at + 30)
+        self.assertTrue(rise(good.numbers))
+
+    def test_gstreamers_webrtcbin_decodes_what_it_is_sent(self):
+        viewer = subprocess.Popen(
+            ["/usr/bin/python3", os.path.join(bed.HERE, "webrtcbin_viewer.py"), self.house.whep("hall"), self.house.token("hall"), "40"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.stack.callback(lambda: (viewer.kill(), viewer.wait()))
+        guard = threading.Timer(40, viewer.kill)
+        guard.start()
+        told, errors = viewer.communicate()
+        guard.cancel()
+        lines = [json.loads(line) for line in told.splitlines()]
+        self.assertEqual([line["posted"] for line in lines if "posted" in line], [201], told + errors[-2000:])
+        numbers = [line["number"] for line in lines if "number" in line]
+        self.assertGreater(len(numbers), 30, told[-500:] + errors[-2000:])
+        self.assertTrue(rise(numbers), numbers)
+        self.assertIn({"ended": 200}, lines)
+
+    def test_an_invite_shows_the_door_to_the_device_that_rings(self):
+        panel = self.panel()
+        self.ring(after=20000)
+        panel.wait_until_received("X-Vestibule-Whep: ")
+        line = next(line for line in panel.messages().splitlines() if line.startswith("X-Vestibule-Whep: "))
+        url, token = line.split("<", 1)[1].split(">", 1)[0], line.split('token="', 1)[1].split('"', 1)[0]
+        self.assertTrue(url.endswith("/whep/entrance"), url)
+        player = self.player("entrance", token, kinds=("video",))
+        self.assertEqual(player.answer.status, 201, player.answer)
+        player.decodes(20)
+        self.assertTrue(rise(player.numbers), player.numbers)
+        self.hang_up_all()
+        player.wait("the picture ends with the ring", lambda: player.state == "closed")
+        self.assertEqual(ask("POST", self.house.whep("entrance"), {
+            "Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local()).status, 401)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
