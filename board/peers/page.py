@@ -415,6 +415,33 @@ class InBrowser:
         self.click("hangUp")
         call.finish()
 
+    def test_a_browser_that_shares_no_sound_with_the_station_says_so_and_still_opens(self):
+        self.enrolled()
+        self.rested()
+        # What a browser would offer that knows G.729 and nothing else.
+        self.browser.run("""const own = window.fetch; window.fetch = (path, options) => {
+            if (String(path).endsWith('/answer')) options.body = options.body
+              .replace(/m=audio (\\S+) (\\S+) .*/, 'm=audio $1 $2 18').replace(/a=(rtpmap|fmtp|rtcp-fb):.*\\r\\n/g, '');
+            return own(path, options); }""")
+        self.ring("station_refused", status=603)
+        self.rings()
+        self.click("answer")
+        self.browser.until("it is said", "return document.getElementById('callSaid').textContent.includes('share no kind of sound')")
+        self.click("openDoor")
+        self.browser.until("the door is said to be open", "return document.getElementById('callSaid').dataset.result === 'opened'")
+        self.click("decline")
+        self.browser.until("it stops", "return !document.getElementById('call').open")
+
+    def test_a_browser_that_cannot_make_calls_says_so(self):
+        self.enrolled()
+        self.browser.run("delete window.RTCPeerConnection")
+        self.ring("station_refused", status=603)
+        self.rings()
+        self.assertIn("cannot make calls", self.text("callState"))
+        self.assertTrue(self.browser.run("return document.getElementById('answer').disabled"))
+        self.click("decline")
+        self.browser.until("it stops", "return !document.getElementById('call').open")
+
     def test_declined_here_it_falls_silent_here(self):
         self.enrolled()
         self.ring("station_refused", status=603)
