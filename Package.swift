@@ -204,8 +204,8 @@ let workshop: [Target] =
     .executableTarget(
       name: "Benchmark",
       dependencies: [
-        "Wire", "Reactor", "Crypto", "Codecs", "SDP", "RTP", "HTTP", "SIP", "WebSocket", "ICE", "WebRTC",
-        "CSRTP",
+        "Wire", "Reactor", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "WebSocket", "ICE", "WebRTC",
+        "CLinux", "CSRTP",
       ],
       path: "Tests/Benchmark",
       swiftSettings: house),

@@ -16,6 +16,8 @@ struct Benchmark {
       ("footprint", { Footprint.measure() }),
       ("websockets", { WebPhone.measure() }),
       ("transcode", { Transcoding.measure(turns: turns) }),
+      ("srtp", { Sealing.measure(turns: turns) }),
+      ("legs", { Talking.measure(turns: turns) }),
     ]
     for name in wanted where !all.contains(where: { $0.0 == name }) {
       print("unknown measurement \(name); there are \(all.map(\.0).joined(separator: ", "))")

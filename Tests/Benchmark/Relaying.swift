@@ -157,4 +157,40 @@ struct Engine: ~Copyable {
     }
     return relay
   }
+
+  /// A call between a telephone at `caller` and a browser. `answering` is given the description for the browser and
+  /// gives its answer; back comes where the telephone sends to.
+  func webCall(_ name: String, caller: UInt16, answering: (String) -> String) -> UInt16 {
+    let own =
+      "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+      + "m=audio \(caller) RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+    let offer = exchange(
+      "offer", name, own, tag: "",
+      more:
+        "3:ICE5:force8:rtcp-muxl5:offere4:SDESl3:offe18:transport-protocol17:UDP/TLS/RTP/SAVPF5:flagsl12:generate-mide"
+    )
+    let answer = exchange(
+      "answer", name, answering(offer), tag: "6:to-tag1:t",
+      more: "3:ICE6:remove8:rtcp-muxl5:demuxe18:transport-protocol7:RTP/AVP")
+    guard let port = mediaPort(in: answer) else { fail("rtpengine did not answer: \(answer)") }
+    return port
+  }
+
+  /// One offer or answer in the ng protocol: the description that comes back.
+  private func exchange(
+    _ command: String, _ name: String, _ description: String, tag: String, more: String
+  ) -> String {
+    let text =
+      "\(name)\(command) d7:call-id\(name.utf8.count):\(name)7:command\(command.utf8.count):\(command)8:from-tag1:f"
+      + "7:replacel6:origin18:session-connectione3:sdp\(description.utf8.count):\(description)\(tag)\(more)e"
+    control.send(Array(text.utf8), to: "127.0.0.1", port)
+    guard let reply = control.receive(), let start = reply.firstRange(of: "3:sdp") else {
+      fail("rtpengine refused: \(command)")
+    }
+    let rest = reply[start.upperBound...]
+    guard let colon = rest.firstIndex(of: ":"), let length = Int(rest[..<colon]) else {
+      fail("rtpengine answered \(reply)")
+    }
+    return String(decoding: rest[rest.index(after: colon)...].utf8.prefix(length), as: UTF8.self)
+  }
 }

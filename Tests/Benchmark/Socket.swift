@@ -42,6 +42,20 @@ struct LoadSocket: ~Copyable {
     }
   }
 
+  /// A part of a buffer, to an address that was made before.
+  func send(_ bytes: [UInt8], _ range: Range<Int>, to remote: sockaddr_in) {
+    var remote = remote
+    _ = unsafe bytes.withUnsafeBufferPointer { all in
+      unsafe withUnsafePointer(to: &remote) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          unsafe sendto(
+            descriptor, all.baseAddress! + range.lowerBound, range.count, Int32(MSG_DONTWAIT), $0,
+            socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+      }
+    }
+  }
+
   /// The next datagram as text; nil after the timeout (at once when not `waiting`).
   func receive(waiting: Bool = true) -> String? {
     var buffer = [UInt8](repeating: 0, count: 4096)

@@ -5,34 +5,44 @@ struct Vestibule: ~Copyable {
   let folder: String
   let peer: Peer
   let udp: UInt16
+  let http: UInt16
   let https: UInt16
   let control: String
   /// Seconds from the start of the process to its ready line.
   let readyAfter: Double
 
-  /// Starts the daemon in `folder` with the release build of this checkout.
-  init(folder: String) {
+  /// Where the release build of this checkout lies; `VESTIBULE_RELEASE` names another.
+  static var programs: String {
+    let named = contents(of: "/proc/self/environ").split(separator: "\0").first {
+      $0.hasPrefix("VESTIBULE_RELEASE=")
+    }
+    return named.map { String($0.dropFirst("VESTIBULE_RELEASE=".count)) } ?? ".build/release"
+  }
+
+  /// Starts the daemon in `folder`; media on `address`.
+  init(folder: String, address: String = "127.0.0.1") {
     self.folder = folder
     write(
       """
       { gateway: { domain: "bench.test" }, sip: { udp: ["127.0.0.1:0"], tcp: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] },
-        http: { plain: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] }, media: { ports: "20000-27999" },
+        http: { plain: ["127.0.0.1:0"], tls: ["127.0.0.1:0"] }, media: { addresses: ["\(address)"], ports: "20000-27999", webrtcPort: 0 },
         control: { socket: "\(folder)/control.sock" } }
       """, to: "\(folder)/vestibule.json5")
     let began = monotonicSeconds()
     peer = Peer(
-      [".build/release/vestibuled", "--config", "\(folder)/vestibule.json5", "--state", folder],
+      ["\(Vestibule.programs)/vestibuled", "--config", "\(folder)/vestibule.json5", "--state", folder],
       output: "\(folder)/log")
     guard let line = peer.line(beginning: "ready ", within: 10) else {
       preconditionFailure("vestibuled did not become ready: \(contents(of: folder + "/log"))")
     }
     readyAfter = monotonicSeconds() - began
     var udp: UInt16 = 0
-    var https: UInt16 = 0
-    for word in line.split(separator: " ") where word.hasPrefix("https=") {
-      https = UInt16(word.split(separator: ":").last!) ?? 0
+    func port(of name: String) -> UInt16 {
+      let word = line.split(separator: " ").first { $0.hasPrefix(name) }
+      return word?.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
     }
-    self.https = https
+    http = port(of: "http=")
+    https = port(of: "https=")
     for word in line.split(separator: " ") where word.hasPrefix("sip=udp:") {
       udp = UInt16(word.split(separator: ",")[0].split(separator: ":").last!) ?? 0
     }
@@ -41,11 +51,11 @@ struct Vestibule: ~Copyable {
   }
 
   func command(_ words: String) -> String {
-    run(".build/release/vestibule --socket \(control) \(words)")
+    run("\(Vestibule.programs)/vestibule --socket \(control) \(words)")
   }
 
   /// A building of `units` units with one account each (`p0`, `p1`, …) and one trusted station at 127.0.0.10.
-  func furnish(units: Int, kind: String = "panel") {
+  func furnish(units: Int, kind: String = "panel", cameras: String = "") {
     let list = (0..<units).map {
       "{ number: \"\(1000 + $0)\", accounts: [{ username: \"p\($0)\", kind: \"\(kind)\" }], doors: [\"d\"] }"
     }.joined(separator: ",\n")
@@ -53,7 +63,8 @@ struct Vestibule: ~Copyable {
       """
       { site: { id: "s", name: "S", timezone: "Europe/Paris" }, building: { id: "b", name: "B" },
         units: [\(list)],
-        stations: [{ username: "gate", name: "Gate", door: "d", address: "127.0.0.10" }],
+        stations: [{ username: "gate", name: "Gate", door: "d", address: "127.0.0.10", maxTalk: 3600 }],
+        cameras: [\(cameras)],
         doors: [{ id: "d", actuator: { kind: "none" } }] }
       """, to: "\(folder)/directory.json5")
     print(command("apply \(folder)/directory.json5").split(separator: "\n").last.map(String.init) ?? "")
@@ -62,6 +73,12 @@ struct Vestibule: ~Copyable {
   /// A fresh secret for the account.
   func enroll(_ account: String) -> String {
     quoted("secret", inJSON: command("enroll \(account) --format sip --json")) ?? ""
+  }
+
+  /// What stands behind `#enroll=` in a fresh link for the account.
+  func link(_ account: String) -> String {
+    let url = quoted("url", inJSON: command("enroll \(account) --format url --json")) ?? ""
+    return url.split(separator: "=").last.map(String.init) ?? ""
   }
 }
 

@@ -1,0 +1,141 @@
+import Crypto
+import Glibc
+import ICE
+import SDP
+import WebRTC
+import Wire
+
+/// Calls between telephones and browsers through one relay: whichever it is, both ends are ours.
+struct WebCalls {
+  let loop: LoadLoop
+  var phones: [LoadSocketBox] = []
+  var peers: [LoadPeer] = []
+  /// Where each telephone sends to.
+  var relays: [sockaddr_in] = []
+
+  /// Sets `count` calls up through the gateway: a station calls, a page answers.
+  static func through(
+    _ gateway: borrowing Vestibule, _ loop: LoadLoop, maker: any DTLSMaker, count: Int
+  ) -> WebCalls {
+    var calls = WebCalls(loop: loop)
+    gateway.furnish(units: count, kind: "browser")
+    let station = Phone(gateway: gateway.udp, address: "127.0.0.10")
+    for index in 0..<count {
+      let page = LoadPage(
+        loop, http: gateway.http, link: gateway.link("p\(index)"),
+        address: "127.0.\(20 + index / 200).\(index % 200 + 1)")
+      calls.pages.append(page)
+      let phone = LoadSocketBox("127.0.0.10")
+      let peer = LoadPeer(loop, maker)
+      station.invite("\(1000 + index)", call: "web\(index)", media: phone.socket.port)
+      peer.take(
+        answer: page.answer(peer.offer(audio: PeerMedia(LoadFormats.law, .sendrecv), video: nil)))
+      guard let answer = station.awaitFinal(call: "web\(index)"), let port = mediaPort(in: answer) else {
+        fail("a call was not answered")
+      }
+      calls.add(phone, peer, port)
+    }
+    calls.awaitConnections()
+    return calls
+  }
+
+  /// The same through rtpengine.
+  static func through(
+    _ engine: borrowing Engine, _ loop: LoadLoop, maker: any DTLSMaker, count: Int
+  ) -> WebCalls {
+    var calls = WebCalls(loop: loop)
+    for index in 0..<count {
+      let phone = LoadSocketBox("127.0.0.1")
+      let peer = LoadPeer(loop, maker, role: .controlled)
+      let port = engine.webCall("web\(index)", caller: phone.socket.port) { offer in
+        peer.answer(to: offer, .sendrecv, LoadFormats.law)
+      }
+      calls.add(phone, peer, port)
+      loop.run(seconds: 0.01)
+    }
+    calls.awaitConnections()
+    return calls
+  }
+
+  /// Pages stay, as their event streams do.
+  private var pages: [LoadPage] = []
+
+  private mutating func add(_ phone: LoadSocketBox, _ peer: LoadPeer, _ port: UInt16) {
+    phones.append(phone)
+    peers.append(peer)
+    relays.append(socketAddress("127.0.0.1", port))
+  }
+
+  /// Every peer has its path and keys, and both ways a packet got through.
+  private func awaitConnections() {
+    guard loop.run(within: 30, until: { peers.allSatisfy(\.isConnected) }) else {
+      fail("\(peers.count { !$0.isConnected }) of \(peers.count) peers did not connect")
+    }
+    let before = peers.map(\.opened)
+    for _ in 0..<50 {
+      send(size: 160, burst: 1, .both)
+      loop.run(seconds: 0.02)
+      if zip(peers, before).allSatisfy({ $0.opened > $1 }) { return }
+    }
+    fail("nothing comes out of the relay")
+  }
+
+  enum Ways { case towards, from, both }
+
+  private final class Sequence { var next: UInt16 = 0 }
+  private let sequence = WebCalls.Sequence()
+
+  init(loop: LoadLoop) { self.loop = loop }
+
+  /// One burst of each call: towards the browser, from it, or both ways.
+  func send(size: Int, burst: Int, _ ways: Ways) {
+    let payload = [UInt8](repeating: 0xD5, count: size)
+    for index in phones.indices {
+      for step in 0..<burst {
+        let number = sequence.next &+ UInt16(step)
+        if ways != .from {
+          let packet = Relaying.voice(
+            number, stamp: UInt32(number) * 160, source: UInt32(index + 1), size: size)
+          phones[index].socket.send(packet, 0..<packet.count, to: relays[index])
+        }
+        if ways != .towards {
+          peers[index].sendSound(
+            payload.span, payloadType: 8, sequence: number, timestamp: UInt32(number) * 160)
+        }
+      }
+    }
+    sequence.next &+= UInt16(burst)
+  }
+
+  /// Sends `packets` each way that is named, `rate` a second altogether; how many arrived for each CPU second of the
+  /// relay, and the share of a core that it took.
+  func load(
+    packets: Int, size: Int, burst: Int, _ ways: Ways, rate: Double, processor: () -> Double
+  ) -> (perSecond: Double, share: Double) {
+    let each = phones.count * burst * (ways == .both ? 2 : 1)
+    for phone in phones { _ = phone.socket.drain() }
+    for peer in peers { peer.opensEvery = 64 }
+    loop.run(seconds: 0.05)
+    let arrivedBefore = peers.map(\.arrived).reduce(0, +)
+    var fromBrowsers = 0
+    var sent = 0
+    let before = processor()
+    let began = LoadLoop.now
+    var next = began
+    while sent < packets {
+      send(size: size, burst: burst, ways)
+      sent += each
+      if ways != .towards { for phone in phones { fromBrowsers += phone.socket.drain() } }
+      next = next + Interval(nanoseconds: Int64(Double(each) / rate * 1e9))
+      while LoadLoop.now < next { loop.turn(until: next) }
+    }
+    loop.run(seconds: 0.1)
+    for phone in phones { fromBrowsers += phone.socket.drain() }
+    let used = processor() - before
+    let took = Double((LoadLoop.now - began).nanoseconds) / 1e9
+    for peer in peers { peer.opensEvery = 1 }
+    let arrived = fromBrowsers + peers.map(\.arrived).reduce(0, +) - arrivedBefore
+    guard arrived > sent * 9 / 10 else { fail("only \(arrived) of \(sent) packets came through") }
+    return (Double(arrived) / used, used / took)
+  }
+}
