@@ -17,6 +17,7 @@ struct Benchmark {
       ("websockets", { WebPhone.measure() }),
       ("transcode", { Transcoding.measure(turns: turns) }),
       ("srtp", { Sealing.measure(turns: turns) }),
+      ("viewers", { Viewing.measure(turns: turns) }),
       ("legs", { Talking.measure(turns: turns) }),
     ]
     for name in wanted where !all.contains(where: { $0.0 == name }) {

@@ -126,6 +126,9 @@ func run(_ command: String) -> String {
   return String(decoding: bytes, as: UTF8.self)
 }
 
+/// The same, for types with a `run` of their own.
+func shell(_ command: String) -> String { run(command) }
+
 func wallSeconds() -> Double {
   var time = timespec()
   unsafe clock_gettime(CLOCK_REALTIME, &time)

@@ -11,6 +11,7 @@ final class LoadPage {
   private var bearer = ""
   private var decoder = ServerSentEventDecoder()
   private var stream: LoadRequest?
+  private var hasEnded = false
   /// The call that rings last.
   private(set) var ringing: String?
 
@@ -19,19 +20,26 @@ final class LoadPage {
     self.loop = loop
     port = http
     self.address = address
-    var reply: LoadReply??
-    LoadRequest(loop, .post, "/provision/\(link)", port: port, from: address) { reply = .some($0) }
-    loop.run(within: 5) { reply != nil }
-    guard let given = reply ?? nil, given.status == 200, let bearer = quoted("bearer", inJSON: given.text)
-    else { fail("a page could not be enrolled: \((reply ?? nil)?.text ?? "no answer")") }
+    let given = loop.ask(.post, "/provision/\(link)", port: port, from: address)
+    guard given.status == 200, let bearer = quoted("bearer", inJSON: given.text) else {
+      fail("a page could not be enrolled: \(given.text)")
+    }
     self.bearer = bearer
+    // Only who listens is rung.
+    for _ in 0..<100 {
+      follow()
+      if loop.run(within: 0.5, until: { hasEnded || stream?.status == 200 }), !hasEnded { return }
+      loop.run(seconds: 0.05)
+    }
+    fail("no event stream opened")
+  }
+
+  private func follow() {
+    hasEnded = false
     stream = LoadRequest(
       loop, .get, "/api/v1/events", port: port, from: address,
       fields: [("Authorization", "Bearer \(bearer)"), ("Accept", "text/event-stream")],
-      part: { [weak self] in self?.take($0) },
-      then: { reply in fail("an event stream ended: \(reply?.status ?? 0) \(reply?.text ?? "")") })
-    // Only who listens is rung.
-    guard loop.run(within: 5, until: { stream?.status == 200 }) else { fail("no event stream opened") }
+      part: { [weak self] in self?.take($0) }, then: { [weak self] _ in self?.hasEnded = true })
   }
 
   deinit { stream?.cancel() }
@@ -48,15 +56,11 @@ final class LoadPage {
       fail("a page was not rung")
     }
     ringing = nil
-    var reply: LoadReply??
-    LoadRequest(
-      loop, .post, "/api/v1/calls/\(call)/answer", port: port, from: address,
-      fields: [("Authorization", "Bearer \(bearer)"), ("Content-Type", "application/sdp")], body: offer
-    ) { reply = .some($0) }
-    loop.run(within: 5) { reply != nil }
-    guard let answer = reply ?? nil, answer.status == 201 else {
-      fail(
-        "a page's answer was refused: \((reply ?? nil).map { "\($0.status) \($0.text)" } ?? "nothing came")")
+    let answer = loop.ask(
+      .post, "/api/v1/calls/\(call)/answer", port: port, from: address,
+      fields: [("Authorization", "Bearer \(bearer)"), ("Content-Type", "application/sdp")], body: offer)
+    guard answer.status == 201 else {
+      fail("a page's answer was refused: \(answer.status) \(answer.text)")
     }
     return answer.text
   }

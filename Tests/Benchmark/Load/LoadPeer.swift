@@ -91,8 +91,10 @@ final class LoadPeer {
     tick(LoadLoop.now)
   }
 
-  /// The answer to an offer, with everything of it that `formats` names.
+  /// The answer to an offer, with everything of it that `formats` names. Where the offerer leaves it to us we begin DTLS,
+  /// as browsers do.
   func answer(to offer: String, _ direction: Direction, _ formats: [Format]) -> String {
+    let offer = offer.replacing("a=setup:actpass", with: "a=setup:passive")
     guard let description = try? SessionDescription(parsing: Array(offer.utf8)) else {
       fail("an offer cannot be read: \(offer)")
     }

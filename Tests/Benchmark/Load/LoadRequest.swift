@@ -118,6 +118,25 @@ final class LoadRequest {
   }
 }
 
+extension LoadLoop {
+  /// Asks and waits for the whole reply. Strangers are paced: what is turned away unread is asked again.
+  func ask(
+    _ method: HTTPMethod, _ target: String, port: UInt16, from address: String = "127.0.0.1",
+    fields: [(String, String)] = [], body: String = ""
+  ) -> LoadReply {
+    for _ in 0..<100 {
+      var reply: LoadReply??
+      LoadRequest(self, method, target, port: port, from: address, fields: fields, body: body) {
+        reply = .some($0)
+      }
+      guard run(within: 10, until: { reply != nil }) else { break }
+      if let answer = reply ?? nil { return answer }
+      run(seconds: 0.05)
+    }
+    fail("\(method.name) \(target) was not answered")
+  }
+}
+
 /// Begins a connection from `address` to 127.0.0.1:`port`; negative when there can be none.
 private func startedConnection(to port: UInt16, from address: String) -> Int32 {
   let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)

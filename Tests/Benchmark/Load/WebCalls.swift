@@ -35,25 +35,29 @@ struct WebCalls {
       }
       calls.add(phone, peer, port)
     }
-    calls.awaitConnections()
+    guard calls.isThrough(within: 30) else { fail("not every call through the gateway can be heard") }
     return calls
   }
 
-  /// The same through rtpengine.
+  /// The same through rtpengine. Now and then a call of many stays mute there: such a one is made anew.
   static func through(
     _ engine: borrowing Engine, _ loop: LoadLoop, maker: any DTLSMaker, count: Int
   ) -> WebCalls {
     var calls = WebCalls(loop: loop)
-    for index in 0..<count {
+    var tries = 0
+    while calls.phones.count < count {
+      tries += 1
+      guard tries < 2 * count else { fail("too many calls through rtpengine stay mute") }
+      var one = WebCalls(loop: loop)
       let phone = LoadSocketBox("127.0.0.1")
       let peer = LoadPeer(loop, maker, role: .controlled)
-      let port = engine.webCall("web\(index)", caller: phone.socket.port) { offer in
+      let port = engine.webCall("web\(tries)", caller: phone.socket.port) { offer in
         peer.answer(to: offer, .sendrecv, LoadFormats.law)
       }
-      calls.add(phone, peer, port)
-      loop.run(seconds: 0.01)
+      one.add(phone, peer, port)
+      if one.isThrough(within: 2) { calls.add(phone, peer, port) } else { peer.close() }
     }
-    calls.awaitConnections()
+    if tries > count { print("rtpengine: \(tries - count) calls of \(tries) stayed mute and were made anew") }
     return calls
   }
 
@@ -66,18 +70,16 @@ struct WebCalls {
     relays.append(socketAddress("127.0.0.1", port))
   }
 
-  /// Every peer has its path and keys, and both ways a packet got through.
-  private func awaitConnections() {
-    guard loop.run(within: 30, until: { peers.allSatisfy(\.isConnected) }) else {
-      fail("\(peers.count { !$0.isConnected }) of \(peers.count) peers did not connect")
-    }
+  /// Whether every peer has its path and keys, and hears its telephone.
+  private func isThrough(within seconds: Double) -> Bool {
+    guard loop.run(within: seconds, until: { peers.allSatisfy(\.isConnected) }) else { return false }
     let before = peers.map(\.opened)
-    for _ in 0..<50 {
+    for _ in 0..<25 {
       send(size: 160, burst: 1, .both)
-      loop.run(seconds: 0.02)
-      if zip(peers, before).allSatisfy({ $0.opened > $1 }) { return }
+      loop.run(within: 0.02) { zip(peers, before).allSatisfy { $0.opened > $1 } }
+      if zip(peers, before).allSatisfy({ $0.opened > $1 }) { return true }
     }
-    fail("nothing comes out of the relay")
+    return false
   }
 
   enum Ways { case towards, from, both }
