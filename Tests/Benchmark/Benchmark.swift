@@ -17,6 +17,7 @@ struct Benchmark {
       ("websockets", { WebPhone.measure() }),
       ("transcode", { Transcoding.measure(turns: turns) }),
       ("srtp", { Sealing.measure(turns: turns) }),
+      ("answer", { Answering.measure() }),
       ("viewers", { Viewing.measure(turns: turns) }),
       ("legs", { Talking.measure(turns: turns) }),
     ]
@@ -58,5 +59,9 @@ func rounded(_ value: Double) -> String {
 /// Ends the program with a sentence: an optimised `precondition` says nothing.
 func fail(_ sentence: String) -> Never {
   print("benchmark: \(sentence)")
+  // The programs that were started would stay.
+  for child in contents(of: "/proc/\(getpid())/task/\(getpid())/children").split(separator: " ") {
+    if let child = pid_t(child) { kill(child, SIGTERM) }
+  }
   exit(1)
 }

@@ -69,7 +69,7 @@ private func family(of root: pid_t) -> [pid_t] {
   return members
 }
 
-private func ownProcessorSeconds(_ pid: pid_t) -> Double {
+func ownProcessorSeconds(_ pid: pid_t) -> Double {
   // The scheduler's own account in nanoseconds, thread by thread: the tick-based figures are too coarse.
   var nanoseconds = 0
   for task in entries(of: "/proc/\(pid)/task") {

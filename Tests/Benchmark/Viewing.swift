@@ -23,11 +23,14 @@ struct Viewing {
     var memory = 0.0
     /// Whole pictures of those that the camera took.
     var share = 0.0
+    /// What the load itself took, in percent of a core: near 100 its own figures are about itself.
+    var client = 0.0
   }
 
   /// How viewers come to a server and leave it.
   enum Way {
-    case whep(http: UInt16, control: String)
+    /// A token is good for all of them.
+    case whep(http: UInt16, token: String)
     case janus
 
     var name: String { if case .janus = self { "Janus" } else { "ours" } }
@@ -60,7 +63,8 @@ struct Viewing {
       camera.port = Janus.videoPort
       let other = viewing.run(.janus, janus.peer)
       camera.port = nil
-      let mine = viewing.run(.whep(http: gateway.http, control: gateway.control), gateway.peer)
+      let mine = viewing.run(
+        .whep(http: gateway.http, token: viewing.operatorToken(gateway.control)), gateway.peer)
       for index in steps.indices {
         theirs[index].append(other[index])
         ours[index].append(mine[index])
@@ -75,7 +79,8 @@ struct Viewing {
         peer: "Janus", aim: count == 100 ? 0.33 : 1)
       say("\(count) viewers, first picture, ms, median and 99th", mine, other) { figures in
         let all = figures.flatMap(\.first)
-        return all.isEmpty ? "none" : "\(rounded(median(all))), \(rounded(percentile(all, 0.99)))"
+        return all.isEmpty
+          ? "none" : "\(rounded(median(all))), \(rounded(percentile(all, 0.99))) of \(all.count)"
       }
       say("\(count) viewers, camera to last packet, ms, median and 95th", mine, other) { figures in
         let all = figures.flatMap(\.latencies)
@@ -108,7 +113,7 @@ struct Viewing {
   ) { print("\(what): ours \(text(ours)); Janus \(text(theirs))") }
 
   /// The first address of this machine that is not loopback's.
-  private static func ownAddress() -> String? {
+  static func ownAddress() -> String? {
     var found = [clinux_endpoint](repeating: clinux_endpoint(), count: 16)
     let count = unsafe clinux_host_addresses(&found, 16)
     for index in 0..<max(0, Int(count)) {
@@ -134,9 +139,9 @@ struct Viewing {
         // Not all at once, and never in step with the pictures.
         loop.run(seconds: 0.017)
       }
-      guard loop.run(within: 20, until: { viewers.allSatisfy { $0.firstPicture != nil } }) else {
-        fail("\(viewers.count { $0.firstPicture == nil }) of \(count) viewers see nothing")
-      }
+      // Past what the machine can do some see nothing: that is a result too.
+      loop.run(within: 20) { viewers.allSatisfy { $0.firstPicture != nil } }
+      guard viewers.contains(where: { $0.firstPicture != nil }) else { fail("nobody sees anything") }
       // The first of all starts the camera, and what it loads stays loaded.
       if before == 0 {
         loop.run(seconds: 2)
@@ -150,10 +155,12 @@ struct Viewing {
         viewer.measures = true
       }
       let used = server.processorSeconds
+      let own = ownProcessorSeconds(getpid())
       let began = LoadLoop.now
       loop.run(seconds: Viewing.seconds)
       let took = Double((LoadLoop.now - began).nanoseconds) / 1e9
       figures.processor = (server.processorSeconds - used) / took * 1000 / Double(count)
+      figures.client = (ownProcessorSeconds(getpid()) - own) / took * 100
       for viewer in viewers { viewer.measures = false }
       figures.latencies = viewers.flatMap(\.latencies)
       let expected = Double(count) * Viewing.seconds * Double(CannedVideo.framesPerSecond)
@@ -165,7 +172,8 @@ struct Viewing {
       result.append(figures)
       print(
         "  \(way.name), \(count): \(rounded(figures.processor)) thousandths each, "
-          + "\(rounded(median(figures.latencies))) ms, \(rounded(figures.share * 100)) % whole")
+          + "\(rounded(median(figures.latencies))) ms, \(rounded(figures.share * 100)) % whole, "
+          + "the load \(rounded(figures.client)) % of a core")
       fflush(nil)
     }
     for client in clients { client.leave() }
@@ -182,10 +190,9 @@ struct Viewing {
       let client = JanusClient(loop, viewer)
       clients.append(client)
       client.start()
-    case .whep(let port, let control):
+    case .whep(let port, let token):
       let viewer = LoadViewer(loop, maker, camera, address: address, role: .controlling)
       viewers.append(viewer)
-      let token = operatorToken(control)
       let offer = viewer.peer.offer(
         audio: PeerMedia(LoadFormats.voice, .recvonly), video: PeerMedia(LoadFormats.picture, .recvonly))
       viewer.began = LoadLoop.now
@@ -205,9 +212,10 @@ struct Viewing {
       guard tries < 100, reply == nil || reply?.status == 409 || reply?.status == 503 else {
         fail("WHEP refused: \(reply?.status ?? 0) \(reply?.text ?? "")")
       }
-      loop.run(seconds: 0.05)
-      viewer.began = LoadLoop.now
-      watch(viewer, offer, token, port, number: number, tries: tries + 1)
+      loop.after(seconds: 0.05) {
+        viewer.began = LoadLoop.now
+        watch(viewer, offer, token, port, number: number, tries: tries + 1)
+      }
     }
   }
 

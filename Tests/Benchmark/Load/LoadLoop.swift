@@ -15,6 +15,7 @@ final class LoadLoop {
   private var watched: [(() -> Void)?] = []
   private var free: [Int] = []
   private var listeners: [(Instant) -> Void] = []
+  private var later: [(at: Instant, body: () -> Void)] = []
   private var events = [clinux_event](repeating: clinux_event(), count: 256)
   private var lastTick = Instant(nanoseconds: 0)
   var random: Random
@@ -61,6 +62,11 @@ final class LoadLoop {
   /// Calls `body` about once a millisecond from now on.
   func everyMillisecond(_ body: @escaping (Instant) -> Void) { listeners.append(body) }
 
+  /// Calls `body` once, after that time.
+  func after(seconds: Double, _ body: @escaping () -> Void) {
+    later.append((LoadLoop.now + Interval(nanoseconds: Int64(seconds * 1e9)), body))
+  }
+
   /// Lends every datagram that waits at a socket, and whom it is from.
   func read(_ descriptor: Int32, _ body: (Span<UInt8>, Endpoint) -> Void) {
     while true {
@@ -89,6 +95,10 @@ final class LoadLoop {
     guard after - lastTick >= .milliseconds(1) else { return }
     lastTick = after
     for listener in listeners { listener(after) }
+    guard !later.isEmpty else { return }
+    let due = later.filter { $0.at <= after }
+    later.removeAll { $0.at <= after }
+    for one in due { one.body() }
   }
 
   func run(seconds: Double) {

@@ -20,6 +20,7 @@ final class LoadPeer {
   private let local: Endpoint
   private let name = SocketID(Handle(index: 1, generation: 1))
   private var place = -1
+  private var random: Random
   private var destination: (endpoint: Endpoint, address: sockaddr_in)?
   private var outbox: Outbox? = Outbox()
   private var sealed = [UInt8](repeating: 0, count: 2048)
@@ -53,6 +54,7 @@ final class LoadPeer {
     socket = LoadSocket(address)
     guard let ip = IPAddress(address) else { fail("\(address) is no address") }
     local = Endpoint(ip, port: socket.port)
+    random = loop.random.fork()
     var turn = Turn(now: LoadLoop.now, random: loop.random.fork())
     var configuration = PeerConfiguration(
       ice: ICEConfiguration(
@@ -127,8 +129,9 @@ final class LoadPeer {
 
   @discardableResult
   private func step<Result>(_ body: (inout Turn) -> Result) -> Result {
-    var turn = Turn(now: LoadLoop.now, random: loop.random.fork(), out: outbox.take() ?? Outbox())
+    var turn = Turn(now: LoadLoop.now, random: random, out: outbox.take() ?? Outbox())
     let result = body(&turn)
+    random = turn.random
     var box = Outbox()
     swap(&box, &turn.out)
     if !box.isEmpty {
