@@ -204,7 +204,8 @@ let workshop: [Target] =
     .executableTarget(
       name: "Benchmark",
       dependencies: [
-        "Wire", "Reactor", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "WebSocket", "ICE", "WebRTC",
+        "Wire", "Reactor", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "WebSocket", "ICE",
+        "WebRTC",
         "CLinux", "CSRTP",
       ],
       path: "Tests/Benchmark",

@@ -4,6 +4,7 @@ internal import Cameras
 internal import Directory
 internal import Doors
 internal import HTTP
+internal import ICE
 internal import JSON
 internal import Journal
 internal import Management

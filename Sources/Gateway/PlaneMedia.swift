@@ -30,7 +30,8 @@ final class PlaneMedia: Media {
   func openPeer(video: Bool, offer: SessionDescription?) -> (any LegDescriptions)? {
     let isLite = offer.map(PeerConnection.isLite) ?? false
     let spec = PeerSpec(
-      kinds: video ? .audioAndVideo : .audio, mode: PlaneMedia.mode(ice, facing: offer, hasServers: plane.hasServers),
+      kinds: video ? .audioAndVideo : .audio,
+      mode: PlaneMedia.mode(ice, facing: offer, hasServers: plane.hasServers),
       role: isLite || offer == nil ? .controlling : .controlled)
     guard let leg = try? plane.openPeer(spec) else { return nil }
     return PeerDescriptions(leg, of: plane)

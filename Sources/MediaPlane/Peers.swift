@@ -165,7 +165,8 @@ extension MediaPlane {
     var ice = ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, tag: tag)
     equip(&ice)
     var described = PeerConfiguration(
-      ice: ice, audioSource: audio.timeline.ssrc, videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
+      ice: ice, audioSource: audio.timeline.ssrc,
+      videoSource: video?.timeline.ssrc ?? audio.timeline.ssrc &+ 1,
       canonicalName: configuration.canonicalName)
     described.audioFeedback = ["nack"]
     guard video != nil else { return described }
