@@ -227,7 +227,7 @@ void clinux_block_signals(void) {
 
 // MARK: Datagrams
 
-int clinux_udp_open(clinux_endpoint local, int receive_buffer, int dscp, int *segmentation) {
+int clinux_udp_open(clinux_endpoint local, int receive_buffer, int send_buffer, int dscp, int *segmentation) {
   int v4 = is_v4(local), one = 1, zero = 0;
   int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
@@ -248,6 +248,8 @@ int clinux_udp_open(clinux_endpoint local, int receive_buffer, int dscp, int *se
   if (receive_buffer > 0 &&
       setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) < 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (send_buffer > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer) < 0)
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
   if (bind(fd, (struct sockaddr *)&address, size) < 0) {
     int failure = errno;
     close(fd);

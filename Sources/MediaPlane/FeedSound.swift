@@ -41,7 +41,7 @@ extension MediaPlane {
     for index in words.indices { bytes.append(words[index]) }
     bytes += payload
     guard let read = try? PacketHeader(parsing: bytes.span) else { return }
-    for link in sound.stream.links where link.sink.heardFrom === sound.stream {
+    for link in sound.stream.links {
       _ = forward(bytes.span, read, sound.stream, link, at: now)
     }
   }

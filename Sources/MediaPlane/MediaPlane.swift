@@ -263,6 +263,8 @@ package final class MediaPlane {
   func link(_ source: Stream, _ sink: Stream, _ keys: KeyHandling) {
     // A feed that is shown stays.
     guard sink.viewer == nil else { return }
+    // Whatever it heard until now, such as a camera.
+    if let old = sink.heardFrom, old !== source { old.links.removeAll { $0.sink === sink } }
     let link = Link(to: sink, keys: keys)
     link.findRoutes(from: source)
     source.links.append(link)
@@ -284,6 +286,8 @@ package final class MediaPlane {
         other.links.removeAll { $0.sink === stream }
       }
     }
+    // The camera that it still sees is heard again.
+    if let sound = leg.video?.viewer?.feed.sound { join(sound, leg.audio) }
   }
 
   // MARK: Sounds and keys of ours

@@ -117,7 +117,8 @@ extension MediaPlane {
   ) throws(NetworkFailure) {
     for endpoint in endpoints {
       let socket = try world.openDatagram(
-        endpoint, DatagramOptions(receiveBuffer: 1 << 21, dscp: 46))
+        // Pictures leave for everybody at once.
+        endpoint, DatagramOptions(receiveBuffer: 1 << 21, sendBuffer: 1 << 22, dscp: 46))
       let local = world.local(of: socket) ?? endpoint
       peers.sockets.append(socket)
       peers.offer(.udp, at: local, socket: socket, addresses: addresses)

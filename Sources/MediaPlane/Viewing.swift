@@ -54,7 +54,8 @@ extension MediaPlane {
   func renew(_ viewer: Viewer) {
     let before = viewer.payloadType
     viewer.settle()
-    if viewer.payloadType != before, viewer.stream.destination != nil { begin(viewer) }
+    let resumes = viewer.waitsForKey && viewer.stream.isListening
+    if viewer.payloadType != before || resumes, viewer.stream.destination != nil { begin(viewer) }
   }
 
   /// The viewer's decoder cannot go on.

@@ -26,11 +26,16 @@ final class DatagramSocket {
   var tail: Int32 = -1
   /// What the kernel had no room for. Sent, in order, once it has.
   var backlog: [(bytes: [UInt8], to: Endpoint, source: IPAddress?)] = []
+  /// Those before it are out.
+  var backlogHead = 0
   var backlogBytes = 0
+  /// What may be held back while the kernel has no room.
+  let backlogLimit: Int
   /// The interface the last link-local guest came through: such an address means nothing without it.
   var linkScope: UInt32 = 0
 
-  init(descriptor: consuming Descriptor, local: Endpoint, segmentation: Bool) {
+  init(descriptor: consuming Descriptor, local: Endpoint, segmentation: Bool, backlogLimit: Int) {
+    self.backlogLimit = max(backlogLimit, 256 * 1024)
     self.descriptor = descriptor
     self.local = local
     self.segmentation = segmentation
@@ -59,8 +64,6 @@ struct SendPool: ~Copyable {
   private static let segmentLimit = 64
   private static let segmentedBytes = 64_000
   private static let longestSegment = 1452
-  /// What one socket may hold back while the kernel has no room.
-  private static let backlogLimit = 256 * 1024
 
   private let bytes: UnsafeMutablePointer<UInt8>
   private let sender: OpaquePointer
@@ -189,7 +192,8 @@ struct SendPool: ~Copyable {
 
   /// Sends what was held back. True when some of it must wait on.
   func sendBacklog(_ socket: DatagramSocket) -> Bool {
-    while let first = socket.backlog.first {
+    while socket.backlogHead < socket.backlog.count {
+      let first = socket.backlog[socket.backlogHead]
       unsafe clinux_sender_clear(sender)
       let outcome = unsafe first.bytes.withUnsafeBufferPointer { piece in
         begin(to: first.to, source: first.source, segment: 0, socket)
@@ -199,8 +203,14 @@ struct SendPool: ~Copyable {
       if outcome == -Errno.again { return true }
       if outcome > 0 { socket.statistics.sent += 1 } else { socket.statistics.unsent += 1 }
       socket.backlogBytes -= first.bytes.count
-      socket.backlog.removeFirst()
+      socket.backlogHead += 1
+      if socket.backlogHead == 256 {
+        socket.backlog.removeFirst(socket.backlogHead)
+        socket.backlogHead = 0
+      }
     }
+    socket.backlog.removeAll()
+    socket.backlogHead = 0
     return false
   }
 
@@ -256,7 +266,7 @@ struct SendPool: ~Copyable {
     while cursor >= 0 {
       let entry = entries[Int(cursor)]
       cursor = entry.next
-      guard socket.backlogBytes + Int(entry.length) <= SendPool.backlogLimit else {
+      guard socket.backlogBytes + Int(entry.length) <= socket.backlogLimit else {
         socket.statistics.unsent += 1
         continue
       }

@@ -257,12 +257,16 @@ package final class Reactor: World {
   {
     var segmentation: Int32 = 0
     let number = unsafe clinux_udp_open(
-      local.raw(), Int32(clamping: options.receiveBuffer), Int32(options.dscp), &segmentation)
+      local.raw(), Int32(clamping: options.receiveBuffer), Int32(clamping: options.sendBuffer),
+      Int32(options.dscp), &segmentation)
     guard number >= 0 else { throw NetworkFailure(errno: -number) }
     let descriptor = Descriptor(number)
     let bound = endpoint(of: descriptor) ?? local
     return try register(
-      .datagram(DatagramSocket(descriptor: descriptor, local: bound, segmentation: segmentation != 0)),
+      .datagram(
+        DatagramSocket(
+          descriptor: descriptor, local: bound, segmentation: segmentation != 0,
+          backlogLimit: options.sendBuffer)),
       number, Happening.readable)
   }
 

@@ -153,11 +153,14 @@ package enum Signal: Sendable, Hashable {
 package struct DatagramOptions: Sendable, Hashable {
   /// Kernel receive buffer in bytes; 0 keeps the default.
   package var receiveBuffer: Int
+  /// Kernel send buffer in bytes, and what may wait besides; 0 keeps the defaults.
+  package var sendBuffer: Int
   /// Differentiated services code point (RFC 4594: 46 for voice, 24 for signalling), 0 for none.
   package var dscp: UInt8
 
-  package init(receiveBuffer: Int = 0, dscp: UInt8 = 0) {
+  package init(receiveBuffer: Int = 0, sendBuffer: Int = 0, dscp: UInt8 = 0) {
     self.receiveBuffer = receiveBuffer
+    self.sendBuffer = sendBuffer
     self.dscp = dscp
   }
 }

@@ -20,13 +20,14 @@ enum ViewerHarness {
       let packets = H264Packetizer(limit: limit).packetize(unit, timestamp: 90)
       var machine = H264Depacketizer()
       var result: AccessUnit?
+      let cut = packets.bytes
       for (index, payload) in packets.payloads.enumerated() {
         precondition(!payload.isEmpty && payload.count <= limit, "a payload of the wrong length")
         result = machine.receive(
           header: PacketHeader(
             payloadType: 96, sequence: UInt16(truncatingIfNeeded: index), timestamp: 90, ssrc: 1,
             marker: index == packets.payloads.count - 1),
-          payload: packets.bytes.span.extracting(payload), now: now)
+          payload: cut.span.extracting(payload), now: now)
       }
       // Units of the types that packets are told by are no pictures: nobody sends them, and nobody could read them.
       let isPlain = unit.units.allSatisfy { (1...23).contains(unit.bytes[$0.lowerBound] & 0x1F) }

@@ -161,8 +161,22 @@ private struct Station {
     spectator.meet(300)
     bench.plane.bridge(station.ports.leg, spectator.leg, keys: .consumeBoth)
     #expect(bench.plane.shown(on: spectator.leg) == feed)
+    // The station is heard now, the camera is not.
+    func camerasSound() -> Int {
+      let before = spectator.sounds.count
+      for _ in 0..<3 {
+        bench.plane.pushSound([UInt8](repeating: 1, count: 160), samples: 160, codec: .pcma, into: feed)
+        spectator.meet(20)
+      }
+      return spectator.sounds.count - before
+    }
+    #expect(camerasSound() == 0)
+    bench.arrive(packet(8, 1, 160), at: station.ports.audio, from: stationAddress)
+    spectator.meet(20)
+    #expect(spectator.sounds.count == 1)
     bench.plane.unbridge(spectator.leg)
     #expect(bench.plane.shown(on: spectator.leg) == feed)
+    #expect(camerasSound() == 3, "and after the call the camera again")
     bench.plane.push(camera.next(at: bench.world.now), into: feed)
     spectator.meet(20)
     #expect(spectator.pictures().map(\.number) == [0, 1])

@@ -164,6 +164,59 @@ struct Cinema {
     #expect(plane.feedStatistics(cinema.feed) == nil)
   }
 
+  @Test func whoeverHoldsAndComesBackBeginsAgain() throws {
+    var cinema = try Cinema()
+    cinema.shoot(2)
+    let spectator = try cinema.spectator()
+    let plane = cinema.bench.plane
+    func set(_ direction: MediaDirection) {
+      plane.setRemote(
+        spectator.leg, audio: nil,
+        video: RemoteStream(
+          rtp: Endpoint(.anyV4, port: 9), signalledFrom: .anyV4,
+          formats: [
+            StreamFormat(payloadType: 102, codec: .other(name: "H264", fmtp: ""), clockRate: 90_000)
+          ], direction: direction))
+    }
+    set(.inactive)
+    cinema.shoot(3, to: [spectator])
+    #expect(spectator.pictures().map(\.number) == [0, 1])
+    set(.receiveOnly)
+    spectator.meet(50)
+    cinema.shoot(1, to: [spectator])
+    #expect(spectator.isGapless())
+    #expect(spectator.pictures().map(\.number) == [0, 1] + Array(0..<6))
+  }
+
+  @Test func slicesOfManySizesLeaveInOrder() throws {
+    let cinema = try Cinema()
+    let spectator = try cinema.spectator()
+    var random = Random(seed: 8)
+    var sent: [[[UInt8]]] = []
+    for round in 0..<20 {
+      var units = round == 0 ? [PaperCamera.sps, PaperCamera.pps] : []
+      for _ in 0..<4 {
+        units.append(
+          [round == 0 ? 0x65 : 0x41, 0x9A] + [UInt8](repeating: 7, count: Int(random.below(3000))))
+      }
+      sent.append(units)
+      var bytes: [UInt8] = []
+      var places: [Range<Int>] = []
+      for unit in units {
+        places.append(bytes.count..<bytes.count + unit.count)
+        bytes += unit
+      }
+      let now = cinema.bench.world.now
+      cinema.bench.plane.push(
+        AccessUnit(
+          bytes: bytes, units: places, timestamp: now.ticks(at: 90_000), captured: now, isKey: round == 0),
+        into: cinema.feed)
+      spectator.meet(40)
+    }
+    #expect(spectator.isGapless())
+    #expect(spectator.pictures().map(\.parts) == sent)
+  }
+
   @Test func aLargePictureLeavesInPartsAndInOneRunEach() throws {
     var cinema = try Cinema(PaperCamera(group: 100, keyBytes: 200_000, bytes: 9000))
     cinema.shoot(1)

@@ -73,7 +73,7 @@ void clinux_block_signals(void);
 // Datagrams
 
 /// Binds a datagram socket with packet information, receive coalescing and drop counts switched on.
-int clinux_udp_open(clinux_endpoint local, int receive_buffer, int dscp, int *segmentation);
+int clinux_udp_open(clinux_endpoint local, int receive_buffer, int send_buffer, int dscp, int *segmentation);
 int clinux_local(int fd, clinux_endpoint *local);
 /// The addresses of the interfaces that are up, loopback last. Returns how many were written, at most `limit`.
 int clinux_host_addresses(clinux_endpoint *addresses, int limit);
