@@ -77,7 +77,7 @@ enum ViewerHarness {
 
 /// A plane with a feed, and one viewer that is connected.
 private final class ViewerPlay {
-  private static let ours = Endpoint(.loopbackV4, port: 8189)
+  private static let ours = Endpoint(IPAddress(v4: 0xC000_0201), port: 8189)
   private static let theirs = Endpoint(IPAddress(v4: 0xC000_020A), port: 5000)
 
   private let world = PaperWorld()
