@@ -363,9 +363,10 @@ package final class MediaPlane {
     _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
   ) {
     guard let place = sockets[socket.handle.raw], let stream = streams[Int(place) / 2] else {
-      if receiveRelayed(datagram, on: socket, from: remote) { return }
-      if peers.isOurs(socket) {
+      if peers.isShared(socket) {
         receivePeer(datagram, Flow(.udp, local: local, remote: remote, socket: socket))
+      } else {
+        receiveRelayed(datagram, on: socket, from: remote)
       }
       return
     }

@@ -44,6 +44,8 @@ struct PeerServers {
     let socket: SocketID
     let local: Endpoint
     var agent: ICEAgent
+    /// A server has lent it something.
+    var isGranted = false
     /// Set when it is given back: until when that may take.
     var end: Instant?
 
@@ -223,19 +225,18 @@ extension MediaPlane {
     return true
   }
 
-  /// Takes a datagram on a relay's socket; false when the socket is none.
-  func receiveRelayed(_ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint) -> Bool {
-    guard let owner = peers.servers.owners[socket] else { return false }
-    switch owner {
+  /// Takes a datagram on a relay's socket; what comes to another is nobody's.
+  func receiveRelayed(_ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint) {
+    switch peers.servers.owners[socket] {
+    case nil: break
     case .spare(let spare):
       let flow = Flow(.udp, local: spare.local, remote: remote, socket: socket)
       turn { _ = spare.agent.receive(datagram, on: flow, &$0) }
       settleServers()
     case .session(let handle, let local):
-      guard let peer = peers[handle] else { return true }
+      guard let peer = peers[handle] else { return }
       receive(datagram, Flow(.udp, local: local, remote: remote, socket: socket), by: peer)
     }
-    return true
   }
 
   // MARK: Time
@@ -261,7 +262,9 @@ extension MediaPlane {
       if let end = spare.end {
         if spare.agent.isQuiet || end <= now { drop(spare) }
       } else if spare.agent.hasRelay {
-        peers.servers.wait = PeerServers.shortestWait
+        // Those that were granted before say nothing of how the next will fare.
+        if !spare.isGranted { peers.servers.wait = PeerServers.shortestWait }
+        spare.isGranted = true
       } else if isDone || spare.agent.isQuiet {
         // Refused, silent, or forgotten by its server.
         drop(spare)

@@ -73,7 +73,8 @@ struct Peers: ~Copyable {
 
   init(limit: Int) { places = Slab(limit: limit) }
 
-  func isOurs(_ socket: SocketID) -> Bool { sockets.contains(socket) || servers.owners[socket] != nil }
+  func isShared(_ socket: SocketID) -> Bool { sockets.contains(socket) }
+  func isOurs(_ socket: SocketID) -> Bool { isShared(socket) || servers.owners[socket] != nil }
 
   /// One base for each address that `endpoint` is reached at.
   mutating func offer(

@@ -17,6 +17,8 @@ private final class Relay {
   let bench: Bench
   var isSilent = false
   var isFull = false
+  /// The most leases of one account.
+  var quota = Int.max
   var nonce = "one"
   /// By the client's port.
   private(set) var leases: [UInt16: UInt16] = [:]
@@ -66,7 +68,9 @@ private final class Relay {
     var writer = STUNWriter()
     let key = Digest.md5(Array("gate:here:secret".utf8))
     let isOurs = message.bytes(message.nonce, in: bytes.span) == Array(nonce.utf8)
-    if message.method != STUNMethod.binding, !isOurs || message.method == STUNMethod.allocate && isFull {
+    if message.method != STUNMethod.binding,
+      !isOurs || message.method == STUNMethod.allocate && (isFull || leases.count >= quota)
+    {
       writer.begin(.failure, message.method, message.transaction)
       writer.addError(isOurs ? 486 : message.integrity.isPresent ? 438 : 401, "No")
       writer.add(STUNAttribute.realm, text: "here")
@@ -299,6 +303,26 @@ private final class Browser {
     #expect(bench.plane.readyRelays == 0 && bench.plane.mappedEndpoints.count == 1)
     // An hour: some twenty attempts of three questions, and a mapping kept open.
     #expect(relay.requests < 400, "\(relay.requests)")
+  }
+
+  @Test func aServerThatLendsTwoIsNotAskedForMoreWithoutEnd() throws {
+    let (bench, relay) = try bench()
+    relay.quota = 2
+    bench.plane.useServers([Self.relay])
+    relay.serve(500)
+    #expect(bench.plane.readyRelays == 2)
+    let before = relay.requests
+    for _ in 0..<600 {
+      relay.serve(20)
+      bench.pass(.seconds(1))
+    }
+    // Ten minutes: two leases refreshed each minute, a mapping each 20 s, and some seven attempts.
+    #expect(relay.requests - before < 100, "\(relay.requests - before)")
+    #expect(bench.plane.readyRelays == 2)
+  }
+
+  @Test func aPasswordIsNotPrinted() {
+    #expect(!"\(Self.account) \(Self.relay)".contains("secret"))
   }
 
   @Test func aNameThatIsNotFoundIsLookedUpAgain() throws {

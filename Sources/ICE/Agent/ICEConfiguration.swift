@@ -44,9 +44,11 @@ package struct ICEServer: Hashable, Sendable {
   /// Nil for STUN; with them it is a TURN server (long-term credentials).
   package var account: Account?
 
-  package struct Account: Hashable, Sendable {
+  package struct Account: Hashable, Sendable, CustomStringConvertible {
     package var username: String
     package var password: String
+    /// Without the password.
+    package var description: String { "account of \(username)" }
     package init(username: String, password: String) {
       self.username = username
       self.password = password
