@@ -103,8 +103,8 @@ struct PeerServers {
 }
 
 extension MediaPlane {
-  /// Marks the one timer of the servers.
-  static let serverTimer: UInt64 = 1 << 62
+  /// The one timer of the servers: no peer's, feed's, viewer's or stream's token is like it.
+  static let serverTimer: UInt64 = 1 << 60
   /// Addresses of one name that are used.
   private static let addressLimit = 4
 
