@@ -252,7 +252,8 @@ int clinux_capture_take(
     if (has) queue(c, (int)found.index);
     found = buffer;
     has = 1;
-    if (!newest) break;
+    // libv4l2 complains on standard error when it is asked and has none.
+    if (!newest || c->library_ioctl) break;
   }
   if (!has) return 0;
   c->lent = (int)found.index;
