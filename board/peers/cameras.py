@@ -26,11 +26,12 @@ HOST = "127.0.0.1"
 class Viewer:
     """The program Watch on one camera. `lines` are what it told: milliseconds, a word, the rest."""
 
-    def __init__(self, url, **words):
+    def __init__(self, url, environment=None, **words):
         self.lines = []
         self.process = subprocess.Popen(
             [WATCH, f"url={url}", *(f"{key}={value}" for key, value in words.items())],
-            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            env={**os.environ, **(environment or {})})
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
@@ -81,6 +82,34 @@ class Watching(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="vestibule-camera.")
         self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+
+class TestPicture(Watching):
+    def look(self, **words):
+        viewer = Viewer("test:pattern", **words)
+        self.stack.callback(viewer.close)
+        return viewer
+
+    def test_its_numbers_grow_by_one_and_ffmpeg_decodes_it_without_a_fault(self):
+        dump = os.path.join(self.folder(), "stream.h264")
+        viewer = self.look(size="640x360", shows="yes", dump=dump)
+        viewer.sees(50)
+        viewer.close()
+        self.assertEqual(viewer.told("began"), ["640x360 silent"])
+        numbers = [line.split(" ")[2] for line in viewer.told("shows")]
+        self.assertEqual(numbers, [str(number) for number in range(len(numbers))])
+        decoded = subprocess.run(
+            ["ffmpeg", "-v", "warning", "-i", dump, "-f", "framemd5", "-"], capture_output=True, text=True)
+        self.assertEqual(decoded.stderr, "")
+
+    def test_without_libavcodec_the_reason_is_told(self):
+        # What is found first under the library's name is no library.
+        folder = self.folder()
+        for version in range(58, 64):
+            open(os.path.join(folder, f"libavcodec.so.{version}"), "w").close()
+        viewer = self.look(environment={"LD_LIBRARY_PATH": folder})
+        self.assertIn("libavcodec is not installed", viewer.ends("coding"))
+        self.assertEqual(viewer.told("picture"), [])
 
 
 class RealServer(Watching):
