@@ -5,8 +5,10 @@ import Glibc
 @main
 struct Benchmark {
   static func main() {
-    let wanted = CommandLine.arguments.dropFirst()
-    let turns = 3
+    var wanted = Array(CommandLine.arguments.dropFirst())
+    // `turns=1` is for trying things out.
+    let turns =
+      wanted.firstIndex { $0.hasPrefix("turns=") }.flatMap { Int(wanted.remove(at: $0).dropFirst(6)) } ?? 3
     let all: [(String, () -> Void)] = [
       ("parse", { Parsing.measure() }),
       ("protect", { Protecting.measure(turns: turns) }),
@@ -50,6 +52,7 @@ func percentile(_ values: [Double], _ share: Double) -> Double {
 
 /// Two digits after the point, none from a thousand on.
 func rounded(_ value: Double) -> String {
+  guard value.isFinite else { return "-" }
   if abs(value) >= 1000 { return String(Int(value)) }
   let hundredths = Int((value * 100).rounded())
   let rest = abs(hundredths % 100)

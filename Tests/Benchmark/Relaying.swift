@@ -120,9 +120,10 @@ final class LoadSocketBox {
 struct Engine: ~Copyable {
   let peer: Peer
   private let control: LoadSocket
-  private let port: UInt16 = 42_223
+  private let port: UInt16
 
   init(folder: String) {
+    port = LoadSocket("127.0.0.1").port
     peer = Peer(
       [
         "rtpengine", "--config-file=none", "--table=-1", "--foreground", "--interface=127.0.0.1",

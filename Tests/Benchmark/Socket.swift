@@ -6,9 +6,9 @@ struct LoadSocket: ~Copyable {
   let descriptor: Int32
   let port: UInt16
 
-  /// Binds `address` (dotted quad) with any port, or the one given.
-  init(_ address: String, port wanted: UInt16 = 0, timeoutMilliseconds: Int = 200) {
-    let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+  /// Binds `address` (dotted quad) with any port, or the one given. A stream's socket only shows which port is free.
+  init(_ address: String, port wanted: UInt16 = 0, timeoutMilliseconds: Int = 200, stream: Bool = false) {
+    let number = socket(AF_INET, Int32((stream ? SOCK_STREAM : SOCK_DGRAM).rawValue), 0)
     var local = socketAddress(address, wanted)
     let bound = unsafe withUnsafePointer(to: &local) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -31,7 +31,7 @@ struct Viewing {
   enum Way {
     /// A token is good for all of them.
     case whep(http: UInt16, token: String)
-    case janus
+    case janus(http: UInt16)
 
     var name: String { if case .janus = self { "Janus" } else { "ours" } }
   }
@@ -60,8 +60,8 @@ struct Viewing {
     var ours = steps.map { _ in [Figures]() }
     var theirs = steps.map { _ in [Figures]() }
     for _ in 0..<turns {
-      camera.port = Janus.videoPort
-      let other = viewing.run(.janus, janus.peer)
+      camera.port = janus.videoPort
+      let other = viewing.run(.janus(http: janus.port), janus.peer)
       camera.port = nil
       let mine = viewing.run(
         .whep(http: gateway.http, token: viewing.operatorToken(gateway.control)), gateway.peer)
@@ -184,10 +184,10 @@ struct Viewing {
 
   private func join(_ way: Way, _ viewers: inout [LoadViewer], _ clients: inout [JanusClient]) {
     switch way {
-    case .janus:
+    case .janus(let port):
       let viewer = LoadViewer(loop, maker, camera, address: address, role: .controlled)
       viewers.append(viewer)
-      let client = JanusClient(loop, viewer)
+      let client = JanusClient(loop, viewer, port: port)
       clients.append(client)
       client.start()
     case .whep(let port, let token):

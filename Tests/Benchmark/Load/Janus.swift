@@ -5,12 +5,15 @@ import Wire
 
 /// A Janus of Debian with one mountpoint of its streaming plugin, and its clients' signalling.
 struct Janus: ~Copyable {
-  static let port: UInt16 = 48_188
-  static let videoPort: UInt16 = 45_004
+  let port: UInt16
+  /// Where it takes RTP.
+  let videoPort: UInt16
   let peer: Peer
 
   /// Starts it with a configuration of its own; media on `address`.
   init(_ loop: LoadLoop, folder: String, address: String) {
+    port = LoadSocket("127.0.0.1", stream: true).port
+    videoPort = LoadSocket("127.0.0.1").port
     let library = run("ls -d /usr/lib/*/janus").split(separator: "\n").first.map(String.init) ?? ""
     guard !library.isEmpty else { fail("janus is not installed: apt-get install janus") }
     func others(_ kind: String, but one: String) -> String {
@@ -29,7 +32,7 @@ struct Janus: ~Copyable {
       """, to: "\(folder)/janus.jcfg")
     write(
       """
-      general: { json = "compact", base_path = "/janus", http = true, port = \(Janus.port), ip = "127.0.0.1", https = false }
+      general: { json = "compact", base_path = "/janus", http = true, port = \(port), ip = "127.0.0.1", https = false }
       admin: { admin_http = false }
       """, to: "\(folder)/janus.transport.http.jcfg")
     // It keeps the newest key picture for newcomers: otherwise they wait for the next one.
@@ -37,14 +40,14 @@ struct Janus: ~Copyable {
       """
       general: { }
       camera: { type = "rtp", id = 1, description = "canned", audio = false, video = true,
-        videoport = \(Janus.videoPort), videoiface = "127.0.0.1", videopt = 96, videocodec = "h264",
+        videoport = \(videoPort), videoiface = "127.0.0.1", videopt = 96, videocodec = "h264",
         videofmtp = "profile-level-id=42e01f;packetization-mode=1", videobufferkf = true }
       """, to: "\(folder)/janus.plugin.streaming.jcfg")
     peer = Peer(["janus", "-C", "\(folder)/janus.jcfg", "-F", folder], output: "\(folder)/janus.log")
     for _ in 0..<100 {
       var status = 0
       var isDone = false
-      LoadRequest(loop, .get, "/janus/info", port: Janus.port) {
+      LoadRequest(loop, .get, "/janus/info", port: port) {
         status = $0?.status ?? 0
         isDone = true
       }
@@ -60,11 +63,13 @@ struct Janus: ~Copyable {
 final class JanusClient {
   private let loop: LoadLoop
   private let viewer: LoadViewer
+  private let port: UInt16
   private var path = "/janus"
   private var isOver = false
 
-  init(_ loop: LoadLoop, _ viewer: LoadViewer) {
+  init(_ loop: LoadLoop, _ viewer: LoadViewer, port: UInt16) {
     self.loop = loop
+    self.port = port
     self.viewer = viewer
   }
 
@@ -93,7 +98,7 @@ final class JanusClient {
     guard case .object(var fields) = message else { return }
     fields.append(JSONField("transaction", .string("\(loop.random.next())")))
     LoadRequest(
-      loop, .post, path, port: Janus.port, fields: [("Content-Type", "application/json")],
+      loop, .post, path, port: port, fields: [("Content-Type", "application/json")],
       body: JSONValue.object(fields).text()
     ) { [isOver] reply in
       if isOver { return }
@@ -107,7 +112,7 @@ final class JanusClient {
   /// Events come by long polls.
   private func poll() {
     let session = path.split(separator: "/").prefix(2).joined(separator: "/")
-    LoadRequest(loop, .get, "/\(session)?maxev=5", port: Janus.port) { [weak self] reply in
+    LoadRequest(loop, .get, "/\(session)?maxev=5", port: port) { [weak self] reply in
       guard let self, !isOver else { return }
       if let reply, let node = try? JSONNode(parsing: reply.body) {
         for event in node.array ?? [node] { hear(event) }
