@@ -35,6 +35,11 @@ extension Call {
       video: video?.formats ?? [], videoDirection: video?.direction ?? .sendrecv)
   }
 
+  private func isWatched(_ leg: Leg) -> Bool {
+    guard case .station(let name) = leg.party else { return false }
+    return board.dialplan.isWatched(name)
+  }
+
   /// The answer to what `leg` offered last, given what is settled with the leg it is to talk to. Without an offer
   /// it is ours. Nil when they share no encoding.
   func answerBody(for leg: Leg, facing far: Leg?) -> Body? {
@@ -64,6 +69,11 @@ extension Call {
         video = Array(pictures.formats.filter(\.isH264).prefix(1))
       }
       videoDirection = pictures.direction.reversed.meeting(flow.reversed)
+    }
+    if video.isEmpty, let pictures = leg.media.offered(.video), isWatched(leg) {
+      // Whoever talks to it takes none, but somebody looks.
+      video = Array(pictures.formats.filter(\.isH264).prefix(1))
+      videoDirection = pictures.direction.reversed.meeting(.recvonly)
     }
     return leg.media.answer(
       audio: audio, offered.direction.reversed.meeting(farDirection), video: video,

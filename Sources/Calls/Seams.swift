@@ -197,11 +197,15 @@ package protocol Dialplan: AnyObject {
   func displayName(of caller: Caller) -> String
   /// Header fields that tell a device how to see who calls it, in this call.
   func view(of caller: Caller, for called: Caller, in call: CallID, _ turn: inout Turn) -> [(String, String)]
+  /// Whether the pictures of a station's calls are looked at beside those who talk to it.
+  func isWatched(_ station: StationName) -> Bool
   /// Civil time, for records.
   var wall: WallTime { get }
 }
 
 extension Dialplan {
+  package func isWatched(_ station: StationName) -> Bool { false }
+
   package func view(
     of caller: Caller, for called: Caller, in call: CallID, _ turn: inout Turn
   ) -> [(String, String)] { [] }

@@ -345,6 +345,15 @@ package final class Switchboard {
   /// The calls that run, oldest first.
   package var live: [CallRecord] { running.map { $0.record() } }
   package var count: Int { running.count }
+  /// The media leg of a station that talks and shows its picture to us; the newest, if it has several.
+  package func pictures(of station: StationName) -> MediaLegID? {
+    for call in running.reversed() {
+      for leg in call.legs where leg.state == .talking && leg.party == .station(station) {
+        if leg.media.settled(.video)?.media != nil { return leg.media.id }
+      }
+    }
+    return nil
+  }
   /// The most devices that have one call beside the one they talk to; pages are left out.
   package var mostTalking: Int {
     var most = 0

@@ -31,8 +31,8 @@ package final class MachineCameras: LocalCameras, Transcoders {
       source.begin { orders, outlet in
         DeviceLoop.run(path, capture, devices: devices, orders: orders, outlet: outlet)
       }
-    case .rtsp(let url):
-      source.fail(SourceFault(.refused, "\(url) is no camera of this machine"))
+    case .rtsp, .call:
+      source.fail(SourceFault(.refused, "\(camera.source.written) is no camera of this machine"))
     }
     return source
   }

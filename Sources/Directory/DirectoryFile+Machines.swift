@@ -52,7 +52,7 @@ extension DirectoryReader {
   func camera(_ value: ValueReader) -> Camera? {
     value.object { reader in
       let id = self.name(&reader, "id", what: "camera", space: "camera")
-      let expected = "\"v4l2:PATH\", \"rtsp://…\" or \"test:pattern\""
+      let expected = "\"v4l2:PATH\", \"rtsp://…\", \"sip:STATION\" or \"test:pattern\""
       var source = Camera.Source.pattern
       if let member = reader.requiredMember("source", expected), let text = member.string() {
         let path = text.dropFirst(5)
@@ -60,18 +60,26 @@ extension DirectoryReader {
           source = .v4l2(path: String(path))
         } else if text.hasPrefix("rtsp://") || text.hasPrefix("rtsps://") {
           source = .rtsp(url: self.url(member, text) ?? "")
+        } else if text.hasPrefix("sip:"), text.utf8.count > 4 {
+          let station = String(text.dropFirst(4))
+          if !stationNames.contains(station) {
+            member.wrong(
+              expected: "the username of a station after sip:", found: "an unknown one",
+              hint: didYouMean(nearest(to: station, among: stationNames)))
+          }
+          source = .call(StationName(station))
         } else if text != "test:pattern" {
           member.wrong(expected: expected)
         }
       }
       var capture = Capture()
       if let member = reader.presentMember("capture") {
-        if case .rtsp = source {
+        if source.passesPicturesAsTheyAre {
           // A mask that hid nothing would be the worst of settings.
           member.wrong(
             expected: "a capture device or the test picture",
             found:
-              "a network camera, whose pictures pass as they are: set size, rate and masks in the camera itself"
+              "a camera whose pictures pass as they are: set size, rate and masks in the camera itself"
           )
           _ = member.object { self.capture(&$0) }
         } else {

@@ -71,6 +71,7 @@ final class DirectoryReader {
   var accountNames: [String] = []
   var accounts: Set<String> = []
   var cameraIDs: [String] = []
+  var stationNames: [String] = []
   var doorIDs: [String] = []
   var hasGuards = false
   var saidThereAreNoGuards = false
@@ -91,6 +92,7 @@ final class DirectoryReader {
       for account in unit["accounts"]?.array ?? [] { note(account) }
     }
     for account in root["accounts"]?.array ?? [] { note(account) }
+    stationNames = (root["stations"]?.array ?? []).compactMap { $0["username"]?.string }
     cameraIDs = (root["cameras"]?.array ?? []).compactMap { $0["id"]?.string }
     doorIDs = (root["doors"]?.array ?? []).compactMap { $0["id"]?.string }
   }

@@ -71,12 +71,23 @@ package struct Camera: Hashable, Sendable {
     case v4l2(path: String)
     /// Without username and password.
     case rtsp(url: String)
+    /// The H.264 of a station's own call, while it lasts.
+    case call(StationName)
     case pattern
+
+    /// Nobody here decodes them, so nothing can be changed in them.
+    package var passesPicturesAsTheyAre: Bool {
+      switch self {
+      case .rtsp, .call: true
+      case .v4l2, .pattern: false
+      }
+    }
 
     package var written: String {
       switch self {
       case .v4l2(let path): "v4l2:\(path)"
       case .rtsp(let url): url
+      case .call(let station): "sip:\(station)"
       case .pattern: "test:pattern"
       }
     }

@@ -2,17 +2,19 @@ internal import Cameras
 internal import Directory
 internal import Wire
 
-/// Opens each camera the way its source says: over the network, or on this machine.
+/// Opens each camera the way its source says: over the network, on this machine, or from a call.
 final class CameraWays: CameraOpener {
   private let network: RTSPCameras
   private let local: (any LocalCameras)?
+  private let calls: CallCameras
   private let world: any World
   /// The password of a device, open; nil for one that has none.
   var password: (DeviceID) -> String? = { _ in nil }
 
-  init(network: RTSPCameras, local: (any LocalCameras)?, world: any World) {
+  init(network: RTSPCameras, local: (any LocalCameras)?, calls: CallCameras, world: any World) {
     self.network = network
     self.local = local
+    self.calls = calls
     self.world = world
   }
 
@@ -21,6 +23,7 @@ final class CameraWays: CameraOpener {
     case .rtsp(let url):
       return network.open(
         camera.id, url: url, user: camera.username, password: password(.camera(camera.id)) ?? "", hear: hear)
+    case .call(let station): return calls.open(station, hear: hear)
     case .v4l2, .pattern:
       guard let local else { return AbsentCamera(world, hear) }
       return local.open(camera, hear: hear)

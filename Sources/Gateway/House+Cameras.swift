@@ -96,6 +96,15 @@ extension House {
     }
   }
 
+  /// A station began to talk, or ceased to: its camera, if it is one, is tried at once.
+  func reviewPictures() {
+    for camera in book.building.cameras {
+      guard case .call(let station) = camera.source, calls.pictures(of: station) != nil else { continue }
+      cameras.forgive(camera.id)
+    }
+    pictures.review()
+  }
+
   /// A call is over: what was seen by it is not seen any more.
   func coolCameras(_ call: CallName) {
     whep.over(call.text)

@@ -96,6 +96,7 @@ extension House {
       screens.rateWanted(feed, bitsPerSecond: bits).map {
         cameras.limit($0, bitsPerSecond: bits, framesPerSecond: House.pictureRate)
       }
+    case .picture(let leg, let picture): pictures.take(picture, from: leg)
     case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
       // Calls looks at the counts of its legs itself; nobody else asks.
       break
@@ -111,8 +112,11 @@ extension House {
       photographRing(record)
     case .joined(let record, let account): tellRinging(record, &turn.random, onlyTo: AccountName(account))
     case .left(let call, let account): left(call, AccountName(account))
-    case .answered(let record): tell("call.answered", record)
+    case .answered(let record):
+      reviewPictures()
+      tell("call.answered", record)
     case .ended(let record):
+      reviewPictures()
       photographEnd(record)
       views.end(call: record.id.text)
       coolCameras(record.id)

@@ -35,6 +35,8 @@ final class House {
   /// The tokens by which cameras are seen.
   var views = ViewTokens()
   let screens: PlaneScreens
+  /// Stations' calls as cameras.
+  let pictures: CallCameras
   /// The network's cameras.
   let network: RTSPCameras
   let cameras: CameraKeeper
@@ -97,7 +99,9 @@ final class House {
       PlaneMedia.mode(ice, facing: $0, hasServers: plane.hasServers)
     }
     network = RTSPCameras(world: world, streams: gateway.streams)
-    let ways = CameraWays(network: network, local: gateway.setting.cameras, world: world)
+    pictures = CallCameras(plane: plane, world: world) { [calls] in calls.pictures(of: $0) }
+    let ways = CameraWays(
+      network: network, local: gateway.setting.cameras, calls: pictures, world: world)
     cameras = CameraKeeper(opener: ways, screens: screens, random: world.makeRandom()) { world.now }
     spectators = Spectators()
     whep = WHEP(

@@ -24,6 +24,10 @@ final class HouseDialplan: Dialplan {
 
   var wall: WallTime { world.wall }
 
+  func isWatched(_ station: StationName) -> Bool {
+    book.building.cameras.contains { $0.source == .call(station) }
+  }
+
   /// What the clock on the building's wall shows; UTC where its zone is not known.
   var localTime: LocalTime {
     world.localTime(at: world.wall, in: book.building.site.timezone)

@@ -129,33 +129,70 @@ extension MediaPlane {
     stream.filled = nil
   }
 
-  /// A packet of a leg that fills a feed.
-  func fill(
+  // MARK: Pictures of a leg for others
+
+  /// Tells the H.264 pictures that a leg sends, as `MediaEvent.picture`. False for a leg without pictures.
+  @discardableResult
+  package func tapPictures(of leg: LegID) -> Bool {
+    guard let stream = legs[leg.handle]?.video else { return false }
+    if stream.tapped == nil { stream.tapped = Assembly() }
+    requestKeyFrame(stream, fullIntra: false)
+    return true
+  }
+
+  package func untapPictures(of leg: LegID) { legs[leg.handle]?.video?.tapped = nil }
+
+  /// Asks the sender of a leg's pictures for one that a decoder can begin with.
+  package func requestKeyFrame(of leg: LegID) {
+    guard let stream = legs[leg.handle]?.video else { return }
+    requestKeyFrame(stream, fullIntra: false)
+  }
+
+  /// A packet of a leg whose pictures somebody besides its bridge wants.
+  func show(
     _ datagram: Span<UInt8>, _ header: PacketHeader, _ format: Int, _ stream: Stream, at now: Instant
   ) {
-    guard let filled = stream.filled, let remote = stream.remote else { return }
+    guard let remote = stream.remote else { return }
     let formats = remote.received ?? remote.formats
     guard format < formats.count, formats[format].codec.isPicture("H264") else { return }
-    let losses = filled.depacketizer.losses
-    let unit = filled.depacketizer.receive(
-      header: header, payload: datagram.extracting(header.payload), now: now)
-    if filled.depacketizer.losses != losses {
-      filled.waits = true
-      requestKeyFrame(stream, fullIntra: false)
+    let payload = datagram.extracting(header.payload)
+    if let filled = stream.filled {
+      let step = filled.assembly.take(header, payload, at: now)
+      if let unit = step.unit { push(unit, into: filled.feed.id) }
+      if step.wantsKey { requestKeyFrame(stream, fullIntra: false) }
     }
-    guard let unit else { return }
-    if unit.isKey { filled.waits = false }
-    guard !filled.waits else { return requestKeyFrame(stream, fullIntra: false) }
-    push(unit, into: filled.feed.id)
+    if let tapped = stream.tapped {
+      let step = tapped.take(header, payload, at: now)
+      if let unit = step.unit { tell(.picture(stream.leg, unit)) }
+      if step.wantsKey { requestKeyFrame(stream, fullIntra: false) }
+    }
   }
 }
 
-/// A leg's packets on their way to become a feed's pictures.
+/// A leg's packets on their way to become pictures.
+final class Assembly {
+  private var depacketizer = H264Depacketizer()
+  /// Something is missing: nothing is handed on before the next key picture.
+  private var waits = true
+
+  func take(
+    _ header: PacketHeader, _ payload: Span<UInt8>, at now: Instant
+  ) -> (unit: AccessUnit?, wantsKey: Bool) {
+    let losses = depacketizer.losses
+    let unit = depacketizer.receive(header: header, payload: payload, now: now)
+    var wantsKey = depacketizer.losses != losses
+    if wantsKey { waits = true }
+    guard let unit else { return (nil, wantsKey) }
+    if unit.isKey { waits = false }
+    wantsKey = wantsKey || waits
+    return (waits ? nil : unit, wantsKey)
+  }
+}
+
+/// A leg whose pictures are those of a feed.
 final class Filling {
   unowned let feed: Feed
-  var depacketizer = H264Depacketizer()
-  /// Something is missing: nothing is handed on before the next key picture.
-  var waits = true
+  let assembly = Assembly()
 
   init(_ feed: Feed) { self.feed = feed }
 }

@@ -1,6 +1,7 @@
 // The words in which calls speak of media: legs, what the far side negotiated, what happened.
 
 internal import Codecs
+package import RTP
 package import Wire
 
 /// Names one leg of a call: our ports towards one peer.
@@ -192,6 +193,8 @@ package enum MediaEvent: Hashable, Sendable {
   case keyFrameWanted(FeedID)
   /// What the feed's viewers can take, in bits a second.
   case rateWanted(FeedID, bitsPerSecond: Int)
+  /// A picture of a leg that is tapped, from a key picture on and after each loss from the next one on.
+  case picture(LegID, AccessUnit)
 }
 
 /// Figures of one stream since the leg was opened.

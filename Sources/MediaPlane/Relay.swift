@@ -52,7 +52,7 @@ extension MediaPlane {
     case .unknown: break
     case .key: receiveKey(datagram, header, stream, at: now)
     case .media(let format, _):
-      if stream.filled != nil { fill(datagram, header, format, stream, at: now) }
+      if stream.filled != nil || stream.tapped != nil { show(datagram, header, format, stream, at: now) }
       if let listener = stream.listener { hear(datagram, header, format, stream, listener) }
       var wasMapped = true
       for link in stream.links {

@@ -83,6 +83,8 @@ final class Stream {
   var viewer: Viewer?
   /// The feed whose pictures come from this stream.
   var filled: Filling?
+  /// Set while somebody is told the pictures of this stream.
+  var tapped: Assembly?
   var lastPacket: Instant?
   var figures = StreamStatistics()
 

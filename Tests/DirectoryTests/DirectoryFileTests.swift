@@ -187,12 +187,22 @@ import Wire
   }
 
   @Test(arguments: [
-    "v4l2:video0", "http://x/", "rtsp://", "rtsp://user:hunter2@192.0.2.1/", "test:colours", "",
+    "v4l2:video0", "http://x/", "sip:", "sip:nobody", "rtsp://", "rtsp://user:hunter2@192.0.2.1/",
+    "test:colours", "",
   ])
-  func aCameraSourceIsOneOfThree(_ source: String) {
+  func whatIsNoSourceOfACameraIsRefused(_ source: String) {
     let found = faults("{ cameras: [{ id: 'c', source: '\(source)' }] }")
     #expect(found.count == 1)
     #expect(!found.joined().contains("hunter2"))
+  }
+
+  @Test func aStationsCallMayBeACamera() throws {
+    let text = "{ stations: [{ username: 'gate', camera: 'c' }], cameras: [{ id: 'c', source: 'sip:gate' }] }"
+    let building = try directory(text)
+    #expect(building.camera("c")?.source == .call("gate"))
+    #expect(
+      try Building.read(Array(building.exportedText.utf8), file: "again").building.cameras == building.cameras
+    )
   }
 
   @Test func howADeviceIsTakenUpIsReadAndWritten() throws {

@@ -96,6 +96,33 @@ private struct Station {
     bench.plane.closeFeed(feed)
   }
 
+  @Test func whoeverTapsAStationIsToldItsPicturesWhole() throws {
+    let bench = try bench()
+    var station = try Station(bench)
+    let leg = station.ports.leg
+    func told() -> [AccessUnit] {
+      bench.events().compactMap { if case .picture(leg, let picture) = $0 { picture } else { nil } }
+    }
+    try station.shoot()
+    #expect(told() == [], "nobody asked")
+    let before = station.asked
+    #expect(bench.plane.tapPictures(of: leg))
+    #expect(station.asked > before)
+    try station.shoot(isKey: false)
+    try station.shoot(isKey: true)
+    try station.shoot(isKey: false)
+    #expect(told().map(\.parts) == station.shot[2...].map(\.parts))
+    try station.shoot(isKey: false) { $0 == 1 }
+    try station.shoot(isKey: false)
+    #expect(told() == [], "something is missing")
+    try station.shoot(isKey: true)
+    #expect(told().map(\.parts) == [station.shot[6].parts])
+    bench.plane.untapPictures(of: leg)
+    try station.shoot(isKey: true)
+    #expect(told() == [])
+    #expect(!bench.plane.tapPictures(of: try bench.leg(.audio).leg), "it has no picture")
+  }
+
   @Test func aCallShowsTheStationToTheBrowser() throws {
     let bench = try bench()
     var station = try Station(bench)

@@ -36,7 +36,7 @@ package final class SimulatedCameras: LocalCameras {
     let source = SimulatedCameraSource(camera.source.written, self, hear)
     running.append(source)
     switch camera.source {
-    case .rtsp:
+    case .rtsp, .call:
       end(source, SourceFault(.refused, "\(camera.source.written) is no camera of this machine"))
     case .pattern, .v4l2:
       if let fault = faults[source.name] {

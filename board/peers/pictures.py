@@ -1,4 +1,5 @@
-"""The station's picture: H.264 that ffmpeg makes, relayed to a baresip panel that decodes it."""
+"""The station's picture: H.264 that ffmpeg makes, relayed to a baresip panel that decodes it, and shown by WHEP to a
+player (aiortc) while a panel without a screen talks."""
 
 import glob
 import socket
@@ -7,11 +8,13 @@ import threading
 import unittest
 
 import bed
+import browser
 from bed import Stage, media_of, wait_for
 from phones import HOST, Baresip
-from script import answered, hangs_up, invites, script, sdp, waits
+from script import answered, answers, hangs_up, hung_up, invites, rings, rung, script, sdp, waits
+from whep_client import Player, ask
 
-STATION = "127.0.0.10"
+STATION, PANEL = "127.0.0.10", "127.0.0.21"
 VIDEO = ("m=video [video] RTP/AVP 99\na=rtpmap:99 H264/90000\na=fmtp:99 profile-level-id=42e01f;packetization-mode=1\n"
          "a=sendonly\n[mux]\n")
 
@@ -134,6 +137,59 @@ class Pictures(Stage):
         wait_for("reports come beside", lambda: any(200 <= packet[1] <= 206 for packet in camera.apart), 5)
         self.assertEqual([packet for packet in camera.muxed if 200 <= packet[1] <= 206], [])
         call.finish()
+
+
+class CallAsCamera(Stage):
+    @classmethod
+    def directory(cls):
+        building = bed.building(cameras=[{"id": "call", "source": "sip:intercom-main", "view": "ring"}])
+        building["stations"][0]["camera"] = "call"
+        return building
+
+    @classmethod
+    def setUpClass(cls):
+        browser.aiortc()
+        super().setUpClass()
+
+    def offers(self, player, token):
+        url = f"http://127.0.0.1:{self.gateway.http_port}/whep/call"
+        return ask("POST", url, {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local())
+
+    def test_a_station_is_seen_while_it_talks_to_a_panel_without_a_screen(self):
+        voice, other = self.voice(STATION, 700), self.voice(PANEL, 900)
+        camera = Camera(STATION, "red")
+        self.stack.callback(camera.close)
+        panel = self.panel(script("panel answers late", rung(), rings(), waits(2500), answers(), hung_up()), "panel401", PANEL,
+                           media=other.port)
+        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), waits("[talk]"), hangs_up(2)),
+                         STATION, keys={"caller": "gate", "target": "401", "talk": 8000, "media": voice.port,
+                                        "video": camera.port, "mux": "a=rtcp-mux"})
+        panel.wait_until_received("X-Vestibule-Whep: ")
+        token = panel.messages().split("X-Vestibule-Whep: ", 1)[1].split('token="', 1)[1].split('"', 1)[0]
+        player = Player(kinds=("video",))
+        self.stack.callback(player.close)
+        refused = self.offers(player, token)
+        self.assertEqual(refused.status, 409, refused)
+        self.assertIn("once it is answered", refused.text)
+        call.wait_until_received("SIP/2.0 200 OK")
+        voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+        host, port, answer = video_of(call.messages(), "SIP/2.0 200 OK")
+        self.assertGreater(port, 0, "the picture is taken for those who look")
+        self.assertIn("a=recvonly", answer)
+        camera.remote = (host, port)
+        colours = []
+        player.on_picture = lambda frame: colours.append(frame.to_ndarray(format="rgb24").mean(axis=(0, 1)))
+        reply = wait_for("the camera shows", lambda: (lambda one: one if one.status == 201 else None)(self.offers(player, token)))
+        player.accept(reply.text)
+        player.decodes(15)
+        red, green, blue = colours[-1]
+        self.assertTrue(red > 180 and green < 60 and blue < 60, colours[-1])
+        [shown] = self.gateway.run("cameras")
+        self.assertEqual((shown["state"], shown["size"]), ("live", "320x240"))
+        wait_for("reports come", lambda: any(200 <= packet[1] <= 206 for packet in camera.muxed), 5)
+        call.finish()
+        player.wait("the picture ends with the call", lambda: player.state == "closed")
+        wait_for("the camera rests", lambda: self.gateway.run("cameras")[0]["state"] == "idle")
 
 
 if __name__ == "__main__":

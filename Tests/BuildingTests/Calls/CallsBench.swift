@@ -188,6 +188,10 @@ final class ScriptedDialplan: Dialplan {
   /// Where accounts are, when it matters.
   var places: [String: Endpoint] = [:]
   var wall = WallTime(seconds: 1_800_000_000)
+  /// Those that are cameras as well.
+  var watched: Set<StationName> = []
+
+  func isWatched(_ station: StationName) -> Bool { watched.contains(station) }
 
   func decide(_ caller: Caller, dialled: String, busyUnits: Set<UnitID>) -> CallDecision {
     lastBusy = busyUnits

@@ -49,6 +49,20 @@ import Wire
     #expect(bench.written(to: "intercom-main")?.media.map { $0.port == 0 } == [false, true])
   }
 
+  @Test func aStationThatIsACameraShowsItsPictureWhoeverAnswers() {
+    let bench = CallsBench()
+    bench.dialplan.watched = ["intercom-main"]
+    bench.plan([["panel401"]])
+    bench.invite(sdp: Shapes.withPicture)
+    #expect(bench.calls.pictures(of: "intercom-main") == nil, "before the answer nothing is agreed on")
+    bench.answers("panel401")
+    let answer = bench.written(to: "intercom-main")
+    #expect(answer?.media[1].port != 0)
+    #expect(answer?.media[1].has("recvonly") == true)
+    #expect(bench.calls.pictures(of: "intercom-main") != nil)
+    #expect(bench.calls.pictures(of: "rear") == nil)
+  }
+
   @Test func anExtraVideoLineInAnAnswerIsTolerated() {
     let bench = CallsBench.talking(
       panel: Shapes.panel + "m=video 20002 RTP/AVP 105\r\na=rtpmap:105 H264/90000\r\n")
