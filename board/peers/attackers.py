@@ -276,7 +276,7 @@ class Attackers(unittest.TestCase):
                          '  <recv request="ACK" next="3"/>\n  <label id="1"/>\n', says("200 OK"), '  <label id="3"/>\n  <nop/>\n')
         panel = Sipp(patient, gateway, PANEL, port, calls=100_000, seconds=seconds + 60)
         self.stack.callback(panel.stop)
-        before = self.memory(gateway)
+        before = bed.memory(gateway)
         end, rung_for = time.monotonic() + seconds, 0
         while time.monotonic() < end:
             call = Sipp("station_refused", gateway, STATION, keys={"media": 9, "caller": "x", "target": "401", "status": 486})
@@ -286,11 +286,7 @@ class Attackers(unittest.TestCase):
         running.clear()
         attacker.join()
         self.assertGreater(rung_for, seconds / 5)
-        self.assertLess(self.memory(gateway) - before, 40_000, "memory stays flat under a flood (kB)")
-
-    def memory(self, gateway):
-        with open(f"/proc/{gateway.process.pid}/status") as file:
-            return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+        self.assertLess(bed.memory(gateway) - before, 40_000, "memory stays flat under a flood (kB)")
 
     def test_silent_connections_are_capped_and_a_call_still_rings(self):
         gateway = self.gateway()

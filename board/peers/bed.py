@@ -266,6 +266,12 @@ def register(gateway, user, password, address, port, transport="udp", expires=30
          keys={"expires": expires}, seconds=10).finish()
 
 
+def memory(gateway):
+    """What a gateway holds in memory, in KiB."""
+    with open(f"/proc/{gateway.process.pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+
+
 class Stage(unittest.TestCase):
     """Tests around one gateway that a class shares; what a test starts ends with it."""
 

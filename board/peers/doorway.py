@@ -2,6 +2,7 @@
 application would, with the token that the ring's event brings."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -216,6 +217,36 @@ class Doorway(unittest.TestCase):
         self.assertGreater(report["audio"]["received"], 50)
         wait_for("both ends are told goodbye", lambda: looks.state == "closed" and talks.state == "closed")
         self.assertEqual(device.ask("GET", looks.location, token=None)[0], 404)
+
+    def test_a_million_bad_packets_do_not_end_a_talk(self):
+        device = self.device()
+        caller = self.ring(40)
+        token = device.rung()["token"]
+        talks = self.player(device, token, tone=1000)
+        self.assertEqual(talks.status, 201, talks.body)
+        talks.sees(20)
+        memory = bed.memory(self.gateway)
+        [transport] = {one.receiver.transport.transport for one in talks.peer.getTransceivers()
+                       if one.receiver.transport.state == "connected"}
+        pair = next(iter(transport._connection._nominated.values()))
+        forged = bytearray(os.urandom(172))
+        forged[:2] = b"\x80\x08"
+        # From the socket that proved itself: strangers' packets would go no further than ICE.
+        with bed.socket.socket(fileno=os.dup(pair.protocol.transport.get_extra_info("socket").fileno())) as path:
+            sent = 0
+            while sent < 1_000_000:
+                forged[2:4] = (sent & 0xFFFF).to_bytes(2, "big")
+                with contextlib.suppress(BlockingIOError):
+                    path.sendto(forged, pair.remote_addr)
+                    sent += 1
+        [before] = self.gateway.run("calls")
+        talks.sees(30)
+        [after] = self.gateway.run("calls")
+        heard = [next(leg["packetsIn"] for leg in one["legs"] if leg["account"] == "web401" and leg["state"] == "talking")
+                 for one in (before, after)]
+        self.assertGreater(heard[1], heard[0] + 20, "the resident is heard on")
+        self.assertLess(bed.memory(self.gateway), memory + 20_000, "of 172 MB nothing is kept (kB)")
+        self.assertIsNone(caller.poll(), "the call goes on")
 
     def test_who_hangs_up_there_ends_the_call(self):
         device = self.device()

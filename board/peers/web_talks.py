@@ -10,6 +10,8 @@ import bed
 import browser
 import browsers
 from bed import Gateway, Sipp, Voice, media_of, wait_for
+from pictures import VIDEO, Camera, video_of
+from script import answered, hangs_up, invites, script, sdp, waits
 
 STATION = "127.0.0.10"
 
@@ -152,6 +154,33 @@ class Talk(Scene):
         self.assertGreater(leg["packetsIn"], 50)
         self.assertGreater(leg["packetsOut"], 50)
         self.assertLess(leg["lost"], 5)
+
+    def test_the_station_is_seen(self):
+        camera = Camera(STATION, "red")
+        self.stack.callback(camera.close)
+        call = self.ring(script("station shows", invites(body=sdp(more=VIDEO)), answered(), waits("[talk]"), hangs_up(2)),
+                         caller="gate", video=camera.port, mux="a=rtcp-mux", talk=9000)
+        self.answer(call)
+        host, port, described = video_of(call.messages(), "SIP/2.0 200 OK")
+        # Firefox here has no H.264 without its plugin: then the station's line is refused, and the talk goes on.
+        if self.browser.run("return RTCRtpReceiver.getCapabilities('video').codecs.some(one => /h264/i.test(one.mimeType))"):
+            self.assertGreater(port, 0, described)
+            camera.remote = (host, port)
+            self.browser.until("pictures are decoded", """for (const report of (await peer().getStats()).values())
+                if (report.type === 'inbound-rtp' && report.kind === 'video' && report.framesDecoded > 20)
+                  return report.frameWidth === 320 && report.frameHeight === 240""", 10)
+            red, green, blue = self.browser.run("""const video = document.createElement('video');
+                video.muted = true; video.srcObject = new MediaStream(peer().getReceivers()
+                  .filter(one => one.track.kind === 'video').map(one => one.track));
+                await video.play();
+                const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+                canvas.drawImage(video, 0, 0, 1, 1);
+                return Array.from(canvas.getImageData(0, 0, 1, 1).data.slice(0, 3))""")
+            self.assertTrue(red > 180 and green < 60 and blue < 60, (red, green, blue))
+        else:
+            self.assertEqual(port, 0, described)
+        self.hears_the_visitor()
+        call.finish()
 
     def test_a_key_opens_the_door(self):
         call = self.ring()
