@@ -108,7 +108,8 @@ package final class CameraKeeper {
       }
       kept.append(known)
       let isSame =
-        known.camera.source == camera.source && known.camera.username == camera.username
+        known.camera.source == camera.source && known.camera.substream == camera.substream
+        && known.camera.username == camera.username
         && known.camera.password == camera.password && known.camera.capture == camera.capture
       known.camera = camera
       if !isSame { changed.append(known) }

@@ -171,6 +171,7 @@ extension Station {
 extension Camera {
   fileprivate var fields: Fields {
     var fields = [field("id", .string(id.rawValue)), field("source", .string(source.written))]
+    if let substream { fields.append(field("substream", .string(substream))) }
     if let username { fields.append(field("username", .string(username))) }
     if password != .none { fields.append(field("password", password.written)) }
     fields.append(field("view", .string(view.rawValue)))

@@ -72,6 +72,14 @@ extension DirectoryReader {
           member.wrong(expected: expected)
         }
       }
+      var substream: String?
+      if let member = reader.presentMember("substream"), let text = member.string() {
+        if case .rtsp = source, text.hasPrefix("rtsp://") || text.hasPrefix("rtsps://") {
+          substream = self.url(member, text)
+        } else {
+          member.wrong(expected: "the rtsp:// address of a network camera's smaller stream")
+        }
+      }
       var capture = Capture()
       if let member = reader.presentMember("capture") {
         if source.passesPicturesAsTheyAre {
@@ -87,7 +95,7 @@ extension DirectoryReader {
         }
       }
       return Camera(
-        id: CameraID(id), source: source, username: reader.optionalString("username"),
+        id: CameraID(id), source: source, substream: substream, username: reader.optionalString("username"),
         password: self.password(&reader), view: reader.choice("view", default: .ring), capture: capture)
     }
   }

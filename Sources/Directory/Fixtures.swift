@@ -101,6 +101,8 @@ package struct Camera: Hashable, Sendable {
 
   package var id: CameraID
   package var source: Source
+  /// The smaller stream of a network camera, for viewers who cannot carry the main one.
+  package var substream: String?
   package var username: String?
   package var password: DevicePassword
   package var view: View
@@ -108,11 +110,12 @@ package struct Camera: Hashable, Sendable {
   package var capture: Capture
 
   package init(
-    id: CameraID, source: Source, username: String? = nil, password: DevicePassword = .none,
-    view: View = .ring, capture: Capture = Capture()
+    id: CameraID, source: Source, substream: String? = nil, username: String? = nil,
+    password: DevicePassword = .none, view: View = .ring, capture: Capture = Capture()
   ) {
     self.id = id
     self.source = source
+    self.substream = substream
     self.username = username
     self.password = password
     self.view = view

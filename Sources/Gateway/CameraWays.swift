@@ -21,8 +21,18 @@ final class CameraWays: CameraOpener {
   func open(_ camera: Camera, hear: @escaping (SourceNews) -> Void) -> any CameraSource {
     switch camera.source {
     case .rtsp(let url):
-      return network.open(
-        camera.id, url: url, user: camera.username, password: password(.camera(camera.id)) ?? "", hear: hear)
+      let key = password(.camera(camera.id)) ?? ""
+      guard let substream = camera.substream else {
+        return network.open(camera.id, url: url, user: camera.username, password: key, hear: hear)
+      }
+      return SteppedSource { [network] stream, hear in
+        network.open(
+          camera.id, url: stream == .main ? url : substream, user: camera.username, password: key, hear: hear)
+      } clock: { [world] in
+        world.now
+      } hear: {
+        hear($0)
+      }
     case .call(let station): return calls.open(station, hear: hear)
     case .v4l2, .pattern:
       guard let local else { return AbsentCamera(world, hear) }

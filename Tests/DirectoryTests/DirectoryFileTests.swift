@@ -205,6 +205,22 @@ import Wire
     )
   }
 
+  @Test func aNetworkCameraMayHaveASmallerStream() throws {
+    let text =
+      "{ cameras: [{ id: 'c', source: 'rtsp://192.0.2.1/main', substream: 'rtsp://192.0.2.1/sub' }] }"
+    let building = try directory(text)
+    #expect(building.camera("c")?.substream == "rtsp://192.0.2.1/sub")
+    #expect(
+      try Building.read(Array(building.exportedText.utf8), file: "again").building.cameras == building.cameras
+    )
+    #expect(
+      faults("{ cameras: [{ id: 'c', source: 'test:pattern', substream: 'rtsp://192.0.2.1/sub' }] }").count
+        == 1)
+    let found = faults(
+      "{ cameras: [{ id: 'c', source: 'rtsp://a/', substream: 'rtsp://user:hunter2@192.0.2.1/' }] }")
+    #expect(found.count == 1 && !found.joined().contains("hunter2"))
+  }
+
   @Test func howADeviceIsTakenUpIsReadAndWritten() throws {
     let text = """
       { cameras: [ { id: "a", source: "v4l2:/dev/video0", capture: { width: 640, height: 480, rate: 15, bitRate: 900,
