@@ -12,6 +12,8 @@ final class SimulatedStream {
   private(set) var isClosed = false
   /// Written in this turn, not yet handed to the network.
   var queue: [UInt8] = []
+  /// Under way, in the order in which it arrives: whatever was put off meanwhile, the first comes first.
+  private var line: [(piece: [UInt8], sent: Instant)] = []
   /// Handed over and not yet taken by the reader at the far end.
   private var travelling = 0
   /// A refused write or a look at `unsent` wants to hear when all has left.
@@ -72,27 +74,31 @@ final class SimulatedStream {
       }
       return
     }
-    let sent = world.now
-    arrive(piece, at: time, sent: sent)
+    line.append((piece, world.now))
+    arrival(at: time)
   }
 
-  private func arrive(_ piece: [UInt8], at time: Instant, sent: Instant) {
+  /// The first of the line arrives then, unless something holds it up.
+  private func arrival(at time: Instant) {
     schedule(time) { stream in
       guard let far = stream.far, !far.isClosed else { return stream.meetNobody() }
+      guard let first = stream.line.first else { return }
       let network = stream.world.network
       // Behind something that had to be sent again, everything waits.
-      if network.now < stream.stalledUntil {
-        return stream.arrive(piece, at: stream.stalledUntil, sent: sent)
-      }
+      if network.now < stream.stalledUntil { return stream.arrival(at: stream.stalledUntil) }
       if network.isCut(from: stream.world.host, to: far.world.host) {
         // The sender's kernel tries again until it gives up.
-        if network.now - sent > SimulatedStream.unconfirmed { return stream.end(.timedOut) }
+        if network.now - first.sent > SimulatedStream.unconfirmed {
+          stream.line = []
+          return stream.end(.timedOut)
+        }
         let again = network.now + .seconds(1)
         stream.stalledUntil = again
         stream.lastArrival = max(again, stream.lastArrival)
-        return stream.arrive(piece, at: again, sent: sent)
+        return stream.arrival(at: again)
       }
-      far.take(piece)
+      stream.line.removeFirst()
+      far.take(first.piece)
     }
   }
 
@@ -192,6 +198,10 @@ final class SimulatedStream {
       let network = stream.world.network
       if network.now < stream.stalledUntil {
         return stream.farewell(failure, at: stream.stalledUntil, tries: tries)
+      }
+      // The last bytes may have been put off until this very moment.
+      if failure == .closed, !stream.line.isEmpty {
+        return stream.farewell(failure, at: network.now + .milliseconds(1), tries: tries)
       }
       // Over a cut path nobody hears of it; kernels give up in the end.
       if network.isCut(from: stream.world.host, to: far.world.host) {

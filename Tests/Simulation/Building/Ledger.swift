@@ -144,6 +144,9 @@ package final class Ledger {
   /// Checks what a page is told of a call.
   func isTold(_ account: String, of caller: String, unit: String?, isPartOfIt: Bool) {
     guard !isPartOfIt, caller != account, unit == nil || unit != Building.unitOf[account] else { return }
+    // It was rung, by a transfer say, while its page was out of reach.
+    guard !dials.contains(where: { $0.caller == caller && isOpen($0, for: account) && reaches($0, account) })
+    else { return }
     breach("unit isolation", "\(account) is told of a call of \(caller) to unit \(unit ?? "none")")
   }
 

@@ -165,8 +165,9 @@ final class Page: SimulatedPeer {
     asks[stream] = ask
     if isEndless, !wasListening { listens() }
     for event in events { take(event) }
-    if ask.text.isBroken {
-      ledger.breach("readable HTTP", "\(username) cannot read what the gateway sent")
+    if let broken = ask.text.broken {
+      ledger.breach(
+        "readable HTTP", "\(username) cannot read what the gateway sent: \(broken.debugDescription)")
       return abandon(stream)
     }
     if ask.text.isWhole || isFinished {

@@ -9,8 +9,8 @@ struct WebText {
   /// As far as it has come.
   private(set) var body: [UInt8] = []
   private(set) var isWhole = false
-  /// Nobody could read this.
-  private(set) var isBroken = false
+  /// What nobody could read; nil while all is well.
+  private(set) var broken: String?
   /// Bytes behind the head of an answer that opens another protocol.
   private(set) var behind: [UInt8] = []
   private var buffer: [UInt8] = []
@@ -26,7 +26,7 @@ struct WebText {
     if !hasHead {
       guard let end = SIPText.headEnd(buffer), let head = SIPText(Array(buffer[..<(end + 2)])) else { return }
       guard head.start.hasPrefix("HTTP/1.1 ") else {
-        isBroken = true
+        broken = head.start
         return
       }
       status = Int(head.start.dropFirst(9).prefix(3)) ?? 0
@@ -51,7 +51,7 @@ struct WebText {
   }
 
   private mutating func takeChunks() {
-    while !isWhole, !isBroken {
+    while !isWhole, broken == nil {
       if let size = left {
         guard buffer.count >= size + 2 else { return }
         body += buffer[..<size]
@@ -61,7 +61,7 @@ struct WebText {
       } else {
         guard let end = buffer.firstIndex(of: 13), end + 1 < buffer.count else { return }
         guard let size = Int(String(decoding: buffer[..<end], as: UTF8.self), radix: 16) else {
-          isBroken = true
+          broken = String(decoding: body.suffix(80) + [124] + buffer.prefix(300), as: UTF8.self)
           return
         }
         left = size
@@ -131,7 +131,7 @@ struct WebSocketText {
       buffer += bytes
     } else {
       answer.take(bytes)
-      guard answer.isWhole || answer.isBroken else { return [] }
+      guard answer.isWhole || answer.broken != nil else { return [] }
       guard answer.status == 101, answer["sec-websocket-protocol"] == "sip" else {
         isOver = true
         return []
