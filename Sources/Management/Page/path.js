@@ -25,7 +25,9 @@ function recover(path) {
 
 /** Asks for new ways because the network is another one (RFC 8840 section 4.4); the old ones carry on meanwhile. */
 async function restart(path) {
-  if (path.isOver || !path.location || path.isTrickling) return;
+  if (path.isOver || !path.location) return;
+  path.mustRestart = path.isTrickling;
+  if (path.isTrickling) return;
   path.isTrickling = true;
   const { peer } = path;
   try {
@@ -47,7 +49,13 @@ async function restart(path) {
     setTimeout(() => recover(path), 1_500);
   }
   path.isTrickling = false;
-  trickle(path);
+  goOn(path);
+}
+
+/** What was wanted while another request was under way: one at a time keeps the generations of ICE apart. */
+function goOn(path) {
+  if (path.mustRestart) restart(path);
+  else trickle(path);
 }
 
 /** The answer that was, with the ways that a fragment names. */
@@ -75,7 +83,7 @@ async function trickle(path) {
     headers: { ...path.headers, "If-Match": path.tag || "*" },
   }).catch(() => {});
   path.isTrickling = false;
-  trickle(path);
+  goOn(path);
 }
 
 /** Our credentials, and what was found. */
