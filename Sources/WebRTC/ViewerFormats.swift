@@ -79,12 +79,13 @@ package struct ViewerFormats: Sendable, Equatable {
     let codec: AudioCodec
     let direction: Direction
     switch wanted {
-    case .none: (codec, direction) = (.other, .inactive)
+    case .none: return nil
     case .hears(let own): (codec, direction) = (own, .sendonly)
     case .talks(let own): (codec, direction) = (own, .sendrecv)
     }
-    // Where nothing flows the line is kept all the same: some players cannot bear a line that is refused.
+    // What is accepted is sent (draft-ietf-wish-whep section 4.3.5): where nothing flows the line is refused.
     let met = direction.meeting(offer.writtenDirection(of: line).reversed)
+    guard met != .inactive else { return nil }
     let offered = line.rtpFormats
     // As it comes where the viewer knows it; else what can be made of it.
     for one in [codec, .pcma, .pcmu, .opus, .g722] {
