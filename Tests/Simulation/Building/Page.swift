@@ -93,13 +93,17 @@ final class Page: SimulatedPeer {
   private var port: UInt16 { profile.isSecure ? 8443 : 8080 }
   private var host: String { "\(Building.gateway):\(port)" }
 
-  /// Asks on a connection of its own; nil when no whole answer came.
+  /// Asks on a connection of its own, which it gives back; `then` has nil when no whole answer came.
+  @discardableResult
   func ask(
     _ method: String, _ path: String, type: String = "application/json", headers: [String] = [],
     body: [UInt8] = [], isEndless: Bool = false, isConfidential: Bool = false,
     then: @escaping (Answer?) -> Void
-  ) {
-    guard let stream = try? world.connect(Endpoint(Building.gateway, port: port)) else { return then(nil) }
+  ) -> SocketID? {
+    guard let stream = try? world.connect(Endpoint(Building.gateway, port: port)) else {
+      then(nil)
+      return nil
+    }
     var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n"
     head += "Origin: \(profile.isSecure ? "https" : "http")://\(host)\r\n"
     if let cookie { head += "Cookie: \(profile.isSecure ? "__Host-vestibule" : "vestibule")=\(cookie)\r\n" }
@@ -114,6 +118,7 @@ final class Page: SimulatedPeer {
       session: profile.isSecure ? SecureSessionBoxing.client() : nil, isEndless: isEndless, heard: world.now,
       isConfidential: isConfidential, then: then)
     if isEndless { watch(stream) } else { after(.seconds(15)) { $0.abandon(stream) } }
+    return stream
   }
 
   /// The gateway says something every 15 s, or is gone.
@@ -210,12 +215,16 @@ final class Page: SimulatedPeer {
   // MARK: Events
 
   private var follows = 0
+  /// What it listens to, or will.
+  private var events: SocketID?
 
-  /// Asks who it is, then listens; again and again.
+  /// Asks who it is, then listens; again and again. An earlier stream goes: one that went on to be heard would pass for
+  /// the new one, whose end nobody then sees.
   private func follow() {
     guard !isListening else { return }
     follows += 1
     let number = follows
+    if let events { abandon(events) }
     guard let used = cookie, !isRefused else { return }
     func again() {
       after(drawn(500, 5000)) { page in if page.follows == number { page.follow() } }
@@ -230,7 +239,7 @@ final class Page: SimulatedPeer {
         return
       }
       guard answer.status == 200 else { return again() }
-      self.ask(
+      self.events = self.ask(
         "GET", "/api/v1/events", headers: ["Accept: text/event-stream"], isEndless: true
       ) { [weak self] _ in
         guard let self, number == self.follows else { return }
