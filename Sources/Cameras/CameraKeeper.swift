@@ -280,27 +280,16 @@ package final class CameraKeeper {
   // MARK: Time
 
   private func deadline(of record: Record) -> Instant? {
-    var first = record.abandonedAt
-    func take(_ deadline: Instant?) {
-      guard let deadline else { return }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
     switch record.machine.state {
-    case .idle: return nil
-    case .starting: take(record.opened + CameraKeeper.start)
-    case .live, .warm: take(record.lastPicture.map { $0 + CameraKeeper.freeze })
-    case .backingOff, .faulty: take(record.retry)
+    case .idle: nil
+    case .starting: .earlier(record.abandonedAt, record.opened + CameraKeeper.start)
+    case .live, .warm: .earlier(record.abandonedAt, record.lastPicture.map { $0 + CameraKeeper.freeze })
+    case .backingOff, .faulty: .earlier(record.abandonedAt, record.retry)
     }
-    return first
   }
 
   package var nextDeadline: Instant? {
-    var first: Instant?
-    for record in records {
-      guard let deadline = deadline(of: record) else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
+    records.lazy.map { self.deadline(of: $0) }.reduce(nil, Instant.earlier)
   }
 
   package func advance() {

@@ -317,14 +317,8 @@ final class RTSPAttempt {
 
   var nextDeadline: Instant? {
     guard !isOver else { return nil }
-    var first = client.nextDeadline
-    func take(_ deadline: Instant?) {
-      guard let deadline else { return }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    take(reportAt)
-    for reception in receptions { take(reception.nextDeadline) }
-    return first
+    return receptions.lazy.map(\.nextDeadline).reduce(
+      .earlier(client.nextDeadline, reportAt), Instant.earlier)
   }
 
   func advance() {

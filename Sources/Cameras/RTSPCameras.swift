@@ -133,14 +133,7 @@ package final class RTSPCameras: StreamsDelegate {
     attempt.closed(ending)
   }
 
-  package var nextDeadline: Instant? {
-    var first: Instant?
-    for source in sources {
-      guard let deadline = source.nextDeadline else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
-  }
+  package var nextDeadline: Instant? { sources.lazy.map(\.nextDeadline).reduce(nil, Instant.earlier) }
 
   package func advance() {
     let now = world.now

@@ -315,10 +315,7 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
     guard !isOver else { return nil }
     if early != nil { return cameras.world.now }
     var first: Instant?
-    func take(_ deadline: Instant?) {
-      guard let deadline else { return }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
+    func take(_ deadline: Instant?) { first = .earlier(first, deadline) }
     take(rivalAt)
     take(again?.at)
     take(startBy)

@@ -491,10 +491,8 @@ package final class WHEP {
 
   package var nextDeadline: Instant? {
     var first: Instant?
-    for deadline in sessions.lazy.compactMap(\.connectBy) {
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    for waiter in waiting { first = first.map { min($0, waiter.until) } ?? waiter.until }
+    for session in sessions { first = .earlier(first, session.connectBy) }
+    for waiter in waiting { first = .earlier(first, waiter.until) }
     return first
   }
 

@@ -305,10 +305,8 @@ package final class Doorkeeper {
   /// When `advance` is wanted next.
   package var nextDeadline: Instant? {
     var first: Instant?
-    for gate in gates {
-      if let due = gate.due { first = first.map { min($0, due) } ?? due }
-    }
-    for item in work { first = first.map { min($0, item.deadline) } ?? item.deadline }
+    for gate in gates { first = .earlier(first, gate.due) }
+    for item in work { first = .earlier(first, item.deadline) }
     return first
   }
 

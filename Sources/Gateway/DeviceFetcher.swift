@@ -132,13 +132,8 @@ final class DeviceFetcher: HTTPFetcher, StreamsDelegate {
   // MARK: Time
 
   var nextDeadline: Instant? {
-    var first: Instant?
     // The least of all, in whatever order.
-    for exchange in exchanges.values {
-      guard let deadline = exchange.machine.nextDeadline else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
+    exchanges.values.lazy.map(\.machine.nextDeadline).reduce(nil, Instant.earlier)
   }
 
   func advance() {

@@ -430,14 +430,9 @@ extension Gateway: Resident {
   }
 
   package var nextDeadline: Instant? {
-    var first: Instant?
-    for deadline in [
+    [
       streams.nextDeadline, sip.nextDeadline, web.server?.nextDeadline, keeper.nextDeadline,
       house?.nextDeadline, drainDeadline,
-    ] {
-      guard let deadline else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
+    ].reduce(nil, Instant.earlier)
   }
 }

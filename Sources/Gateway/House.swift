@@ -257,17 +257,12 @@ final class House {
   }
 
   var nextDeadline: Instant? {
-    var first: Instant?
-    for deadline in [
+    [
       agent.nextDeadline, calls.nextDeadline, plane.nextDeadline, registrar.nextDeadline,
       doors.nextDeadline, fetcher.nextDeadline, presence.nextDeadline, network.nextDeadline,
       cameras.nextDeadline, whep.nextDeadline, snapshots.nextDeadline, album.nextDeadline,
       laterSnapshots.first?.at,
-    ] {
-      guard let deadline else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
+    ].reduce(nil, Instant.earlier)
   }
 }
 

@@ -128,6 +128,6 @@ package struct ICEMappings: Sendable {
 
   private mutating func settle() {
     nextDeadline = nil
-    for question in questions { nextDeadline = nextDeadline.map { min($0, question.due) } ?? question.due }
+    for question in questions { nextDeadline = .earlier(nextDeadline, question.due) }
   }
 }

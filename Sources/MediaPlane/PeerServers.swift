@@ -278,10 +278,7 @@ extension MediaPlane {
       peers.servers.nextLookup = peers.servers.nextLookup ?? now + PeerServers.rest
     }
     var due = peers.servers.mappings.nextDeadline
-    func note(_ moment: Instant?) {
-      guard let moment else { return }
-      due = due.map { min($0, moment) } ?? moment
-    }
+    func note(_ moment: Instant?) { due = .earlier(due, moment) }
     note(peers.servers.nextLookup)
     note(peers.servers.nextTry)
     for spare in peers.servers.spares {

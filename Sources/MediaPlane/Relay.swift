@@ -133,9 +133,7 @@ extension MediaPlane {
   /// Sets the timer to the first packet that one of the stream's paths has to make.
   private func armPaths(_ stream: Stream) {
     var first: Instant?
-    for link in stream.links {
-      if let next = link.path?.nextFrame, first.map({ next < $0 }) ?? true { first = next }
-    }
+    for link in stream.links { first = .earlier(first, link.path?.nextFrame) }
     guard let first else { return }
     if let timer = stream.pathTimer {
       guard let due = stream.pathDue, first < due else { return }

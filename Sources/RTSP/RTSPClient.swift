@@ -415,12 +415,7 @@ package struct RTSPClient: Sendable {
     }
   }
 
-  package var nextDeadline: Instant? {
-    switch (request?.deadline, keepAliveAt) {
-    case (let answer?, let life?): min(answer, life)
-    case (let answer, let life): answer ?? life
-    }
-  }
+  package var nextDeadline: Instant? { .earlier(request?.deadline, keepAliveAt) }
 
   package mutating func advance(now: Instant) {
     if let waiting = request, waiting.deadline <= now {

@@ -49,11 +49,8 @@ extension Streams {
 
   /// One timer per connection. It is only moved forward when it fires, so that a busy connection costs nothing.
   func schedule(_ connection: Connection) {
-    var wanted = Instant(nanoseconds: .max)
-    if let deadline = connection.deadline { wanted = min(wanted, deadline) }
-    if let stall = connection.stall { wanted = min(wanted, stall) }
-    if let overdue = connection.overdue { wanted = min(wanted, overdue) }
-    guard wanted.nanoseconds != .max else { return }
+    let wanted = Instant.earlier(connection.deadline, .earlier(connection.stall, connection.overdue))
+    guard let wanted else { return }
     if connection.timer != nil {
       guard wanted < connection.armedFor else { return }
       timers.cancel(connection.timer!)

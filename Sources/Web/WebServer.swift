@@ -366,7 +366,7 @@ package final class WebServer {
   private func arm(_ connection: Connection) {
     var deadline =
       connection.channel == nil ? connection.machine.nextDeadline : connection.channel?.machine.nextDeadline
-    func consider(_ instant: Instant) { deadline = deadline.map { min($0, instant) } ?? instant }
+    func consider(_ instant: Instant) { deadline = .earlier(deadline, instant) }
     if connection.sent < connection.waiting.count {
       consider(connection.moved + limits.writeStall)
     } else if connection.stream != nil {

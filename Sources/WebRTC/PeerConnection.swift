@@ -104,15 +104,8 @@ package final class PeerConnection {
 
   /// When `advance` is wanted; may be early, never late. O(1).
   package var nextDeadline: Instant? {
-    var least = agent.nextDeadline
-    func meet(_ other: Instant?) {
-      guard let other else { return }
-      least = least.map { min($0, other) } ?? other
-    }
-    meet(association?.nextDeadline)
-    meet(handshakeEnd)
-    meet(waitingSince)
-    return least
+    .earlier(
+      .earlier(agent.nextDeadline, association?.nextDeadline), .earlier(handshakeEnd, waitingSince))
   }
 
   /// The next thing the owner must know, in order; nil when there is none. Call after every other call, until nil.

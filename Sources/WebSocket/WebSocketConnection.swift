@@ -180,12 +180,8 @@ package struct WebSocketConnection: Sendable {
     case .finished: return nil
     case .closing, .lingering: return deadline
     case .open:
-      var first = begun.map { $0 + limits.messageTime }
-      if let pingAfter = limits.pingAfter {
-        let ping = asked.map { $0 + limits.pongWithin } ?? heard + pingAfter
-        first = first.map { min($0, ping) } ?? ping
-      }
-      return first
+      let ping = limits.pingAfter.map { after in asked.map { $0 + limits.pongWithin } ?? heard + after }
+      return .earlier(begun.map { $0 + limits.messageTime }, ping)
     }
   }
 

@@ -60,6 +60,12 @@ package struct Instant: Hashable, Comparable, Sendable {
   @inlinable package static func - (left: Instant, right: Instant) -> Interval {
     .init(nanoseconds: left.nanoseconds - right.nanoseconds)
   }
+
+  /// The earlier of two deadlines, of which nil is one that never comes.
+  @inlinable package static func earlier(_ one: Instant?, _ other: Instant?) -> Instant? {
+    guard let one, let other else { return one ?? other }
+    return min(one, other)
+  }
 }
 
 /// A point in civil time: nanoseconds since 1970-01-01T00:00:00Z. It may jump; never measure with it.

@@ -268,7 +268,7 @@ final class TestCall: Resident {
 
   var nextDeadline: Instant? {
     var deadline = agent.nextDeadline
-    func consider(_ instant: Instant) { deadline = deadline.map { min($0, instant) } ?? instant }
+    func consider(_ instant: Instant) { deadline = .earlier(deadline, instant) }
     switch phase {
     case .calling: consider(patience)
     case .talking(let until):

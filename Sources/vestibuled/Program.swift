@@ -203,10 +203,5 @@ final class Service: Resident, GatewayHost {
     gateway?.advance()
   }
   func settle() { gateway?.settle() }
-  var nextDeadline: Instant? {
-    switch (gateway?.nextDeadline, watchdogDue) {
-    case (let one?, let other?): min(one, other)
-    case (let one, let other): one ?? other
-    }
-  }
+  var nextDeadline: Instant? { .earlier(gateway?.nextDeadline, watchdogDue) }
 }

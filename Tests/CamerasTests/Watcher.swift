@@ -72,12 +72,7 @@ final class Watcher: SimulatedPeer {
     streams.advance()
     cameras.advance()
   }
-  var nextDeadline: Instant? {
-    switch (streams.nextDeadline, cameras.nextDeadline) {
-    case (let one?, let other?): min(one, other)
-    case (let one, let other): one ?? other
-    }
-  }
+  var nextDeadline: Instant? { .earlier(streams.nextDeadline, cameras.nextDeadline) }
 }
 
 /// A camera, a gateway, and the wire between them.

@@ -46,10 +46,7 @@ final class Probe: Resident {
     if let deadline, deadline <= reactor.now { self.deadline = nil }
   }
   func settle() { settles += 1 }
-  var nextDeadline: Instant? {
-    guard let next = wheel?.nextDeadline else { return deadline }
-    return deadline.map { min($0, next) } ?? next
-  }
+  var nextDeadline: Instant? { .earlier(wheel?.nextDeadline, deadline) }
 
   /// Turns the loop until `condition` holds; false after five seconds without.
   func runs(until condition: () -> Bool) -> Bool {

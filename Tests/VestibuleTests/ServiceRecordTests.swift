@@ -86,7 +86,7 @@ private final class Inquirer: Resident, Gatekeeper {
     act { _, _ in }
   }
   func advance() { act { agent, turn in agent.advance(&turn) } }
-  var nextDeadline: Instant? { agent?.nextDeadline.map { min($0, patience) } ?? patience }
+  var nextDeadline: Instant? { .earlier(agent?.nextDeadline, patience) }
   func signalled(_ signal: Signal) {}
   func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {}
   func connected(_ stream: SocketID) {}

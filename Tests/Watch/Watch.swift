@@ -197,11 +197,6 @@ final class WatchResident: Resident {
   }
   func settle() {}
   var nextDeadline: Instant? {
-    var first: Instant?
-    for deadline in [streams.nextDeadline, cameras.nextDeadline, openAt] {
-      guard let deadline else { continue }
-      first = first.map { min($0, deadline) } ?? deadline
-    }
-    return first
+    .earlier(streams.nextDeadline, .earlier(cameras.nextDeadline, openAt))
   }
 }

@@ -2,6 +2,16 @@ import Testing
 import Wire
 
 @Suite struct TimeTests {
+  @Test func theEarlierDeadlineIsTheOneThatComes() {
+    let (one, two) = (Instant(nanoseconds: 1), Instant(nanoseconds: 2))
+    #expect(Instant.earlier(one, two) == one)
+    #expect(Instant.earlier(two, one) == one)
+    #expect(Instant.earlier(two, nil) == two)
+    #expect(Instant.earlier(nil, two) == two)
+    #expect(Instant.earlier(nil, nil) == nil)
+    #expect([two, nil, one].reduce(nil, Instant.earlier) == one)
+  }
+
   @Test(arguments: [
     (0, 1970, 1, 1, 3), (-1, 1969, 12, 31, 2), (11_016, 2000, 2, 29, 1), (11_017, 2000, 3, 1, 2),
     (20_777, 2026, 11, 20, 4), (-719_468, 0, 3, 1, 2), (2_932_896, 9999, 12, 31, 4), (-25_508, 1900, 3, 1, 3),

@@ -34,10 +34,7 @@ extension ICEAgent {
     }
     concludeGathering(turn.now)
     var earliest: Instant?
-    func note(_ moment: Instant?) {
-      guard let moment else { return }
-      earliest = earliest.map { min($0, moment) } ?? moment
-    }
+    func note(_ moment: Instant?) { earliest = .earlier(earliest, moment) }
     for exchange in exchanges { note(exchange.due) }
     for mapping in mappings { note(mapping.due) }
     for allocation in allocations { note(allocation.nextRenewal) }

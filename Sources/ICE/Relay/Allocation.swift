@@ -98,14 +98,11 @@ struct Allocation: Sendable {
   /// The earliest renewal.
   var nextRenewal: Instant? {
     guard state == .granted else { return nil }
-    var earliest = renewal
-    if let keeping { earliest = earliest.map { min($0, keeping) } ?? keeping }
+    var earliest = Instant.earlier(renewal, keeping)
     for permission in permissions where permission.state == .granted {
-      earliest = earliest.map { min($0, permission.renewal) } ?? permission.renewal
+      earliest = .earlier(earliest, permission.renewal)
     }
-    for channel in channels where channel.isBound {
-      earliest = earliest.map { min($0, channel.renewal) } ?? channel.renewal
-    }
+    for channel in channels where channel.isBound { earliest = .earlier(earliest, channel.renewal) }
     return earliest
   }
 

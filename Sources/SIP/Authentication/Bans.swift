@@ -141,10 +141,7 @@ package struct Bans: Sendable {
 
   private mutating func findDeadline() {
     nextDeadline = nil
-    for subject in banOrder {
-      guard let until = bans[subject]?.until else { continue }
-      if nextDeadline == nil || until < nextDeadline! { nextDeadline = until }
-    }
+    for subject in banOrder { nextDeadline = .earlier(nextDeadline, bans[subject]?.until) }
   }
 
   private mutating func count(_ subject: Subject, limit: Int, now: Instant) -> Int {
