@@ -33,9 +33,7 @@ package struct RTSPKnowledge: Hashable, Sendable {
     let words = text.split(separator: " ")
     transport = words.first.flatMap { RTSPTransport(rawValue: String($0)) }
     guard words.count == 2, words[1].utf8.count == 64 else { return }
-    let digits = words[1].utf8.compactMap { ASCII.hexValue($0) }
-    guard digits.count == 64 else { return }
-    fingerprint = (0..<32).map { digits[2 * $0] << 4 | digits[2 * $0 + 1] }
+    fingerprint = ASCII.bytes(hex: words[1].utf8)
   }
 }
 

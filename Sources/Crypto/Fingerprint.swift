@@ -35,12 +35,8 @@ package struct Fingerprint: Hashable, Sendable {
     guard words.count == 2, let algorithm = Algorithm(rawValue: words[0].lowercased()) else { return nil }
     var bytes: [UInt8] = []
     for pair in words[1].split(separator: ":", omittingEmptySubsequences: false) {
-      let digits = Array(pair.utf8)
-      guard digits.count == 2, let high = ASCII.hexValue(digits[0]), let low = ASCII.hexValue(digits[1])
-      else {
-        return nil
-      }
-      bytes.append(high << 4 | low)
+      guard let byte = ASCII.bytes(hex: pair.utf8), byte.count == 1 else { return nil }
+      bytes += byte
     }
     guard bytes.count == algorithm.length else { return nil }
     self.init(algorithm, bytes)

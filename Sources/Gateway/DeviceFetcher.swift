@@ -46,27 +46,14 @@ final class DeviceFetcher: HTTPFetcher, StreamsDelegate {
   }
 
   private func dial(_ address: IPAddress, _ fetch: Fetch, _ ticket: UInt64) {
-    let trust: TLSTrust? =
-      fetch.isSecure ? fetch.fingerprint.flatMap(bytes).map(TLSTrust.pinned) ?? .firstContact : nil
+    let pinned = fetch.fingerprint.flatMap { $0.utf8.count == 64 ? ASCII.bytes(hex: $0.utf8) : nil }
+    let trust: TLSTrust? = fetch.isSecure ? pinned.map(TLSTrust.pinned) ?? .firstContact : nil
     do throws(NetworkFailure) {
       let connection = try streams.dial(
         Endpoint(address, port: fetch.port), trust: trust, serverName: fetch.host, purpose: .actuator,
         idle: .seconds(10))
       exchanges[connection] = Exchange(ticket: ticket, fetch: fetch)
     } catch { whenDone?(ticket, .notSent("no connection: \(error)")) }
-  }
-
-  private func bytes(_ hex: String) -> [UInt8]? {
-    let digits = Array(hex.utf8)
-    guard digits.count == 64 else { return nil }
-    var result: [UInt8] = []
-    for place in stride(from: 0, to: 64, by: 2) {
-      guard let high = ASCII.hexValue(digits[place]), let low = ASCII.hexValue(digits[place + 1]) else {
-        return nil
-      }
-      result.append(high << 4 | low)
-    }
-    return result
   }
 
   func abandon(ticket: UInt64) {

@@ -42,6 +42,18 @@ public enum ASCII {
     value < 10 ? 48 + value : 87 + value
   }
 
+  /// The bytes that hexadecimal digits of either case write; nil for an odd number of them, and for anything else.
+  package static func bytes(hex digits: some Sequence<UInt8>) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var high: UInt8?
+    for digit in digits {
+      guard let value = hexValue(digit) else { return nil }
+      if let first = high { bytes.append(first << 4 | value) }
+      high = high == nil ? value : nil
+    }
+    return high == nil ? bytes : nil
+  }
+
   /// Equal when ASCII letters are compared without case.
   @inlinable package static func equalIgnoringCase(
     _ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>

@@ -119,15 +119,7 @@ final class Machine: Premises {
   private static func key(_ bytes: [UInt8]) -> [UInt8]? {
     if bytes.count == 32 { return bytes }
     let digits = bytes.filter { $0 > 32 }
-    guard digits.count == 64 else { return nil }
-    var key: [UInt8] = []
-    for place in stride(from: 0, to: 64, by: 2) {
-      guard let high = ASCII.hexValue(digits[place]), let low = ASCII.hexValue(digits[place + 1]) else {
-        return nil
-      }
-      key.append(high << 4 | low)
-    }
-    return key
+    return digits.count == 64 ? ASCII.bytes(hex: digits) : nil
   }
 
   private var store: String { state + "/vestibule.sqlite" }

@@ -169,10 +169,7 @@ package enum CannedPictures {
     "419b802a8b", "419ba02a8b", "419bc02a8b", "419be02a8b",
   ].map(bytes)
 
-  private static func bytes(_ digits: String) -> [UInt8] {
-    let values = digits.utf8.map { ASCII.hexValue($0) ?? 0 }
-    return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
-  }
+  private static func bytes(_ digits: String) -> [UInt8] { ASCII.bytes(hex: digits.utf8) ?? [] }
 
   package static func picture(_ place: Int, timestamp: UInt32, captured: Instant) -> AccessUnit {
     let isKey = place % group == 0

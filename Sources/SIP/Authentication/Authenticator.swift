@@ -51,9 +51,9 @@ package struct Authenticator: Sendable {
       var count: UInt32 = 1
       if answer.qop != nil {
         guard let digits = answer.count, answer.cnonce != nil, digits.count == 8,
-          let value = Authenticator.hex(bytes, digits), value > 0
+          let value = Nonces.hex(bytes, digits), value > 0
         else { continue }
-        count = value
+        count = UInt32(value)
       }
       guard case .fresh(let serial) = nonces.judge(bytes, nonce, from: source, now: now) else {
         isStale = true
@@ -199,14 +199,5 @@ package struct Authenticator: Sendable {
       position += 1
     }
     return true
-  }
-
-  private static func hex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32? {
-    var value: UInt32 = 0
-    for position in range {
-      guard let digit = ASCII.hexValue(bytes[position]) else { return nil }
-      value = value << 4 | UInt32(digit)
-    }
-    return value
   }
 }

@@ -57,8 +57,8 @@ struct Nonces: Sendable {
   /// Whether the nonce is ours to take. Changes nothing.
   func judge(_ bytes: Span<UInt8>, _ range: Range<Int>, from address: IPAddress, now: Instant) -> Judgement {
     guard range.count == 56,
-      let number = Nonces.hex(bytes, range.lowerBound, digits: 8),
-      let time = Nonces.hex(bytes, range.lowerBound + 8, digits: 16)
+      let number = Nonces.hex(bytes, range.prefix(8)),
+      let time = Nonces.hex(bytes, range.dropFirst(8).prefix(16))
     else { return .stale }
     let made = Int64(bitPattern: time)
     let expected = mac(UInt32(truncatingIfNeeded: number), made, address)
@@ -119,9 +119,10 @@ struct Nonces: Sendable {
     }
   }
 
-  private static func hex(_ bytes: Span<UInt8>, _ start: Int, digits: Int) -> UInt64? {
+  /// The number that at most sixteen digits write; nil where one is none.
+  static func hex(_ bytes: Span<UInt8>, _ digits: Range<Int>) -> UInt64? {
     var value: UInt64 = 0
-    for index in start..<start + digits {
+    for index in digits {
       guard let digit = ASCII.hexValue(bytes[index]) else { return nil }
       value = value << 4 | UInt64(digit)
     }
