@@ -139,7 +139,7 @@ struct HTTPOpening {
     let demands = response.fields.values("WWW-Authenticate")
     if demands.contains(where: { $0.lowercased().hasPrefix("basic") }), answered == 0 {
       answered += 1
-      return .send(fetch(authorization: "Basic " + base64("\(user):\(password)")))
+      return .send(fetch(authorization: "Basic " + Base64.encode(Array("\(user):\(password)".utf8))))
     }
     return .done(.refused(.deviceCredentials))
   }
@@ -195,21 +195,6 @@ struct HTTPOpening {
     }
     let digits = bytes[position...].prefix { ASCII.isDigit($0) || $0 == UInt8(ascii: "-") }
     return digits.isEmpty ? nil : String(decoding: digits, as: UTF8.self)
-  }
-
-  private func base64(_ text: String) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    let bytes = Array(text.utf8)
-    var out: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let three = (0..<3).map { start + $0 < bytes.count ? UInt32(bytes[start + $0]) : 0 }
-      let word = three[0] << 16 | three[1] << 8 | three[2]
-      for part in 0..<4 {
-        let isPadding = start + part > bytes.count
-        out.append(isPadding ? UInt8(ascii: "=") : alphabet[Int(word >> UInt32(18 - 6 * part) & 63)])
-      }
-    }
-    return String(decoding: out, as: UTF8.self)
   }
 }
 

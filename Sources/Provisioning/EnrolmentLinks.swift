@@ -71,8 +71,8 @@ package struct EnrolmentLinks {
     for account: AccountName, now: Instant, wall: WallTime, _ random: inout Random
   ) -> (token: String, link: EnrolmentLink, dropped: [String]) {
     expire(now)
-    let name = Base64URL.encode(random.bytes(6))
-    let token = name + Base64URL.encode(random.bytes(32))
+    let name = Base64.encode(random.bytes(6), .url)
+    let token = name + Base64.encode(random.bytes(32), .url)
     let link = EnrolmentLink(
       name: name, digest: Digest.sha256(Array(token.utf8)), account: account, created: wall,
       expires: wall + EnrolmentLinks.life)
@@ -99,7 +99,7 @@ package struct EnrolmentLinks {
   package mutating func redeem(_ token: String, from address: IPAddress?, now: Instant) -> Redemption {
     expire(now)
     let bytes = Array(token.utf8)
-    guard bytes.count == 51, bytes.allSatisfy(Base64URL.isDigit) else { return .malformed }
+    guard bytes.count == 51, bytes.allSatisfy({ Base64.value($0, .url) != nil }) else { return .malformed }
     let name = String(decoding: bytes[..<8], as: UTF8.self)
     guard let place = entries.firstIndex(where: { $0.link.name == name }) else { return .gone }
     guard Digest.areEqual(Digest.sha256(bytes), entries[place].link.digest) else {
@@ -139,24 +139,4 @@ package struct EnrolmentLinks {
   }
 
   private mutating func expire(_ now: Instant) { entries.removeAll { $0.ends <= now } }
-}
-
-/// Base64 for URLs, without padding (RFC 4648 section 5).
-enum Base64URL {
-  private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-  static func encode(_ bytes: [UInt8]) -> String {
-    var text: [UInt8] = []
-    var place = 0
-    while place < bytes.count {
-      let rest = min(3, bytes.count - place)
-      var word: UInt32 = 0
-      for index in 0..<3 { word = word << 8 | (index < rest ? UInt32(bytes[place + index]) : 0) }
-      for index in 0...rest { text.append(digits[Int(word >> (18 - 6 * UInt32(index)) & 63)]) }
-      place += 3
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
-
-  static func isDigit(_ byte: UInt8) -> Bool { digits.contains(byte) }
 }

@@ -82,11 +82,11 @@ package enum WebSocketHandshake {
   }
 
   /// A client's key: 16 random bytes in base64.
-  package static func key(_ random: inout Random) -> String { base64(random.bytes(16)) }
+  package static func key(_ random: inout Random) -> String { Base64.encode(random.bytes(16)) }
 
   /// What a server answers to a key: SHA-1 of it and the protocol's own name, in base64.
   package static func accept(for key: String) -> String {
-    base64(Digest.sha1(Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
+    Base64.encode(Digest.sha1(Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
   }
 
   /// The fields of a client's request, beside Host.
@@ -133,24 +133,6 @@ package enum WebSocketHandshake {
   private static func isKey(_ text: String) -> Bool {
     let bytes = Array(text.utf8)
     return bytes.count == 24 && bytes[22...].allSatisfy { $0 == UInt8(ascii: "=") }
-      && bytes[..<22].allSatisfy { digits.contains($0) }
-  }
-
-  private static let digits = Array(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-  private static func base64(_ bytes: [UInt8]) -> String {
-    var text: [UInt8] = []
-    var position = 0
-    while position < bytes.count {
-      let part = bytes[position..<min(position + 3, bytes.count)]
-      var word = part.reduce(0) { $0 << 8 | Int($1) }
-      word <<= 8 * (3 - part.count)
-      for place in 0..<4 {
-        text.append(place <= part.count ? digits[word >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
-      }
-      position += 3
-    }
-    return String(decoding: text, as: UTF8.self)
+      && bytes[..<22].allSatisfy { Base64.value($0, .standard) != nil }
   }
 }
