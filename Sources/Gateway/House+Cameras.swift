@@ -121,16 +121,11 @@ extension Configuration.Media {
       + turn.map { server in
         var link = "<turn:\(server.authority)?transport=udp>; rel=\"ice-server\""
         if let account = server.account {
-          link += "; username=\(quoted(account.username)); credential=\(quoted(account.password))"
+          link += "; username=\(ASCII.quoted(account.username)); credential=\(ASCII.quoted(account.password))"
           link += "; credential-type=\"password\""
         }
         return link
       }
-  }
-
-  /// RFC 9110 section 5.6.4.
-  private func quoted(_ text: String) -> String {
-    "\"" + text.reduce(into: "") { $0 += $1 == "\"" || $1 == "\\" ? "\\\($1)" : "\($1)" } + "\""
   }
 }
 

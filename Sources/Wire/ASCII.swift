@@ -54,6 +54,19 @@ public enum ASCII {
     return high == nil ? bytes : nil
   }
 
+  /// Between quotes, a backslash before every quote and backslash within (RFC 9110 section 5.6.4, RFC 3261 section
+  /// 25.1). Control characters stay: whoever may have some takes them out before.
+  @inlinable package static func quoted(_ text: some Sequence<UInt8>) -> String {
+    var result: [UInt8] = [UInt8(ascii: "\"")]
+    for byte in text {
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { result.append(UInt8(ascii: "\\")) }
+      result.append(byte)
+    }
+    result.append(UInt8(ascii: "\""))
+    return String(decoding: result, as: UTF8.self)
+  }
+  @inlinable package static func quoted(_ text: String) -> String { quoted(text.utf8) }
+
   /// Equal when ASCII letters are compared without case.
   @inlinable package static func equalIgnoringCase(
     _ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>

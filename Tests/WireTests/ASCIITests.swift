@@ -10,6 +10,14 @@ import Wire
     #expect(ASCII.bytes(hex: "".utf8) == [])
   }
 
+  @Test func quotesAndBackslashesAreWrittenBehindABackslash() {
+    #expect(ASCII.quoted("") == #""""#)
+    #expect(ASCII.quoted("Türe 1") == #""Türe 1""#)
+    #expect(ASCII.quoted(#"a"b\c\\"#) == #""a\"b\\c\\\\""#)
+    // An accent that follows a quote makes one character of both; the quote is still one.
+    #expect(ASCII.quoted("\"\u{301}") == "\"\\\"\u{301}\"")
+  }
+
   @Test(arguments: ["0", "000", "0g", "g0", "0x12", "00 11", "-1", "\u{FF11}0"])
   func whatIsNotPairsOfDigitsIsNoBytes(text: String) {
     #expect(ASCII.bytes(hex: text.utf8) == nil)

@@ -19,15 +19,10 @@ package struct Reason: Sendable, Hashable {
 
   /// The value of the header field.
   package var value: String {
-    var result = source == .sip ? "SIP;cause=\(cause)" : "Q.850;cause=\(cause)"
-    guard !text.isEmpty else { return result }
-    result += ";text=\""
-    for character in text.unicodeScalars {
-      // Nothing that could end the line or the string may come from a reason that a peer gave.
-      if character == "\"" || character == "\\" { result += "\\" }
-      result.unicodeScalars.append(character.value < 32 || character.value == 127 ? " " : character)
-    }
-    return result + "\""
+    let result = source == .sip ? "SIP;cause=\(cause)" : "Q.850;cause=\(cause)"
+    // Nothing that could end the line or the string may come from a reason that a peer gave.
+    let words = text.utf8.lazy.map { $0 < 32 || $0 == 127 ? 32 : $0 }
+    return text.isEmpty ? result : result + ";text=" + ASCII.quoted(words)
   }
 
   /// Reads one value; nil for protocols other than SIP and Q.850, and without a cause.

@@ -159,15 +159,9 @@ enum Text {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// The text as a quoted string.
+  /// The text as a quoted string, blanks for what could end the line.
   static func quoted(_ text: String) -> String {
-    var result: [UInt8] = [UInt8(ascii: "\"")]
-    for byte in text.utf8 {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { result.append(UInt8(ascii: "\\")) }
-      result.append(byte < 32 && byte != 9 ? 32 : byte)
-    }
-    result.append(UInt8(ascii: "\""))
-    return String(decoding: result, as: UTF8.self)
+    ASCII.quoted(text.utf8.lazy.map { $0 < 32 && $0 != 9 ? 32 : $0 })
   }
 
   /// May stand as a parameter's value without quotes: a token, or a host with its brackets and colons.
