@@ -127,7 +127,7 @@ let programs: [Target] = [
     ], swiftSettings: house),
   .executableTarget(
     name: "vestibule",
-    dependencies: ["Wire", "Reactor", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "API"],
+    dependencies: ["Wire", "Reactor", "Crypto", "Codecs", "JSON", "SDP", "RTP", "HTTP", "SIP", "API"],
     swiftSettings: house),
 ]
 

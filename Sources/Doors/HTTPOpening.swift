@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Directory
 internal import HTTP
 internal import Wire
@@ -124,7 +125,8 @@ struct HTTPOpening {
     guard let user = actuator.username else { return .done(.refused(.deviceCredentials)) }
     // Under the legacy form name and password were in the query already.
     guard variant != .legacy else { return passOver("401") }
-    if let challenge = DigestChallenge.first(in: response) {
+    let offers = response.fields.values("WWW-Authenticate").flatMap(AuthenticationChallenge.all)
+    if let challenge = offers.digest(preferring: .md5) {
       guard answered == 0 || (answered == 1 && challenge.isStale) else {
         return .done(.refused(.deviceCredentials))
       }
@@ -136,8 +138,7 @@ struct HTTPOpening {
             request.method.name, request.target, user: user, password: password,
             clientNonce: clientNonces.hex(bytes: 8))))
     }
-    let demands = response.fields.values("WWW-Authenticate")
-    if demands.contains(where: { $0.lowercased().hasPrefix("basic") }), answered == 0 {
+    if offers.contains(.basic), answered == 0 {
       answered += 1
       return .send(fetch(authorization: "Basic " + Base64.encode(Array("\(user):\(password)".utf8))))
     }

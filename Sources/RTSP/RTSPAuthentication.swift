@@ -4,9 +4,9 @@ internal import Wire
 // Answering a camera that asks who we are: Basic (RFC 7617) and Digest with MD5 or SHA-256 (RFC 7616; RFC 2069's
 // form for cameras that name no quality of protection).
 //
-// Responsible for: reading every challenge of an answer, choosing one, proving knowledge of the password with a count
-// that never repeats under one nonce, and telling a nonce that has grown old from a wrong password. Somebody else's:
-// where the password comes from, and which host may be shown it.
+// Responsible for: choosing among the challenges of an answer, counting so that no count repeats under one nonce, and
+// telling a nonce that has grown old from a wrong password. Somebody else's: reading a challenge and computing the
+// proof (`Crypto`), where the password comes from, and which host may be shown it.
 
 /// Name and password of a camera. Never printed.
 package struct RTSPCredentials: Hashable, Sendable {
@@ -24,70 +24,13 @@ extension RTSPCredentials: CustomStringConvertible, CustomDebugStringConvertible
   package var debugDescription: String { description }
 }
 
-/// One way to prove who we are that a server offers.
-enum RTSPChallenge: Hashable, Sendable {
-  struct Digest: Hashable, Sendable {
-    var realm: String
-    var nonce: String
-    var opaque: String?
-    var isSHA256: Bool
-    var hasQuality: Bool
-    var isStale: Bool
-  }
-  case basic
-  case digest(Digest)
-
-  /// Every challenge of one `WWW-Authenticate` value that we can answer; several may stand in one, between commas.
-  static func all(in value: some StringProtocol) -> [RTSPChallenge] {
-    var reader = ParameterReader(Array(value.utf8))
-    var result: [RTSPChallenge] = []
-    while let scheme = reader.scheme(), result.count < 8 {
-      let parameters = reader.parameters()
-      if ASCII.equalIgnoringCase(scheme, "Basic") {
-        result.append(.basic)
-      } else if ASCII.equalIgnoringCase(scheme, "Digest"), let digest = Digest(parameters) {
-        result.append(.digest(digest))
-      }
-    }
-    return result
-  }
-}
-
-extension RTSPChallenge.Digest {
-  fileprivate init?(_ parameters: [(name: String, value: String)]) {
-    func value(_ name: String) -> String? { parameters.first { $0.name == name }?.value }
-    guard let realm = value("realm"), let nonce = value("nonce"), !nonce.isEmpty else { return nil }
-    let algorithm = value("algorithm") ?? "MD5"
-    if ASCII.equalIgnoringCase(algorithm, "MD5") {
-      isSHA256 = false
-    } else if ASCII.equalIgnoringCase(algorithm, "SHA-256") || ASCII.equalIgnoringCase(algorithm, "SHA256") {
-      isSHA256 = true
-    } else {
-      return nil
-    }
-    hasQuality = false
-    if let quality = value("qop"), !quality.isEmpty {
-      guard
-        quality.split(separator: ",").contains(where: {
-          ASCII.equalIgnoringCase(String($0.filter { $0 != " " }), "auth")
-        })
-      else { return nil }
-      hasQuality = true
-    }
-    self.realm = realm
-    self.nonce = nonce
-    opaque = value("opaque")
-    isStale = value("stale").map { ASCII.equalIgnoringCase($0, "true") } ?? false
-  }
-}
-
 /// What is known of a server's demands during one attempt.
 struct RTSPAuthentication: Sendable {
   private let credentials: RTSPCredentials?
   /// The password may be shown as it is; else only proved.
   private let mayShow: Bool
   private var random: Random
-  private var challenge: RTSPChallenge?
+  private var challenge: AuthenticationChallenge?
   /// How often the nonce was used, and whether it was ever accepted.
   private var count: UInt32 = 0
   private var hasPassed = false
@@ -114,11 +57,12 @@ struct RTSPAuthentication: Sendable {
   /// Takes the challenges of a 401. `proved` says whether the request that met it carried a proof.
   mutating func challenged(_ values: [String], proved: Bool) -> Verdict {
     guard credentials != nil else { return .missing }
-    let offers = values.flatMap { RTSPChallenge.all(in: $0) }
-    let digests = offers.compactMap { if case .digest(let digest) = $0 { digest } else { nil } }
-    let strong = hasFailedSHA256 ? nil : digests.first { $0.isSHA256 }
-    var chosen: RTSPChallenge?
-    if let digest = strong ?? digests.first(where: { !$0.isSHA256 }) {
+    let offers = values.flatMap(AuthenticationChallenge.all)
+    let digests = offers.compactMap(\.digest)
+    let strong = hasFailedSHA256 ? nil : digests.first { $0.algorithm == .sha256 }
+    let weak = digests.first { $0.algorithm == .md5 }
+    var chosen: AuthenticationChallenge?
+    if let digest = strong ?? weak {
       chosen = .digest(digest)
     } else if offers.contains(.basic), mayShow, digests.isEmpty {
       // Never after a Digest was offered: whoever stands between us could take the other offer out.
@@ -131,9 +75,9 @@ struct RTSPAuthentication: Sendable {
         // An old nonce is told so, or has served before; a fresh one that is refused means the password.
         let hasAged = new.nonce != old.nonce && (new.isStale || hasPassed)
         if !hasAged {
-          guard old.isSHA256, let weaker = digests.first(where: { !$0.isSHA256 }) else { return .wrong }
+          guard old.algorithm == .sha256, let weak else { return .wrong }
           hasFailedSHA256 = true
-          chosen = .digest(weaker)
+          chosen = .digest(weak)
         }
       case (.basic, .basic), (_, nil): return .wrong
       case (.basic, .digest), (.digest, .basic): break
@@ -157,106 +101,12 @@ struct RTSPAuthentication: Sendable {
       return "Basic " + Base64.encode(Array("\(credentials.user):\(credentials.password)".utf8))
     case .digest(let digest):
       count += 1
-      return digest.answer(method, uri, credentials, count: count, clientNonce: random.hex(bytes: 8))
+      // Old cameras stumble over an algorithm that they did not name; MD5 is meant without.
+      let field = digest.answer(
+        method, uri, user: credentials.user, password: credentials.password, count: count,
+        clientNonce: random.hex(bytes: 8), namesMD5: false)
+      // Nothing that the camera gave may end the line.
+      return String(field.unicodeScalars.filter { $0.value >= 32 })
     }
-  }
-}
-
-extension RTSPChallenge.Digest {
-  /// The value of `Authorization` (RFC 7616 section 3.4).
-  func answer(
-    _ method: String, _ uri: String, _ credentials: RTSPCredentials, count: UInt32, clientNonce: String
-  ) -> String {
-    func hash(_ text: String) -> String {
-      ASCII.hex(isSHA256 ? Crypto.Digest.sha256(Array(text.utf8)) : Crypto.Digest.md5(Array(text.utf8)))
-    }
-    let first = hash("\(credentials.user):\(realm):\(credentials.password)")
-    let second = hash("\(method):\(uri)")
-    let digits = String(count, radix: 16)
-    let padded = String(repeating: "0", count: max(0, 8 - digits.utf8.count)) + digits
-    let response =
-      hasQuality
-      ? hash("\(first):\(nonce):\(padded):\(clientNonce):auth:\(second)")
-      : hash("\(first):\(nonce):\(second)")
-    var field =
-      "Digest username=\"\(quoted(credentials.user))\", realm=\"\(quoted(realm))\", "
-      + "nonce=\"\(quoted(nonce))\", uri=\"\(quoted(uri))\", response=\"\(response)\""
-    // Old cameras stumble over an algorithm that they did not name; MD5 is meant without.
-    if isSHA256 { field += ", algorithm=SHA-256" }
-    if hasQuality { field += ", qop=auth, nc=\(padded), cnonce=\"\(clientNonce)\"" }
-    if let opaque { field += ", opaque=\"\(quoted(opaque))\"" }
-    return field
-  }
-
-  private func quoted(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars {
-      if scalar == "\"" || scalar == "\\" { result.append("\\") }
-      if scalar.value >= 32 { result.unicodeScalars.append(scalar) }
-    }
-    return result
-  }
-}
-
-/// Reads `scheme name=value, name="value", scheme …`.
-private struct ParameterReader {
-  private let bytes: [UInt8]
-  private var place = 0
-
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-  private mutating func skip(_ isSkipped: (UInt8) -> Bool) {
-    while place < bytes.count, isSkipped(bytes[place]) { place += 1 }
-  }
-
-  private mutating func word() -> String {
-    let start = place
-    skip(ASCII.isToken)
-    return String(decoding: bytes[start..<place], as: UTF8.self)
-  }
-
-  /// The next scheme's name; nil at the end, or where no word stands.
-  mutating func scheme() -> String? {
-    skip { ASCII.isLinearBlank($0) || $0 == UInt8(ascii: ",") }
-    let name = word()
-    return name.isEmpty ? nil : name
-  }
-
-  /// The pairs up to the next scheme; names in lower case. At most 32.
-  mutating func parameters() -> [(name: String, value: String)] {
-    var pairs: [(name: String, value: String)] = []
-    while pairs.count < 32 {
-      let start = place
-      skip { ASCII.isLinearBlank($0) || $0 == UInt8(ascii: ",") }
-      let name = word()
-      skip(ASCII.isLinearBlank)
-      guard !name.isEmpty, place < bytes.count, bytes[place] == UInt8(ascii: "=") else {
-        // The beginning of another scheme.
-        place = start
-        break
-      }
-      place += 1
-      skip(ASCII.isLinearBlank)
-      var value: [UInt8] = []
-      if place < bytes.count, bytes[place] == UInt8(ascii: "\"") {
-        place += 1
-        while place < bytes.count, bytes[place] != UInt8(ascii: "\"") {
-          if bytes[place] == UInt8(ascii: "\\"), place + 1 < bytes.count { place += 1 }
-          value.append(bytes[place])
-          place += 1
-        }
-        place = min(bytes.count, place + 1)
-      } else {
-        let begin = place
-        skip { $0 != UInt8(ascii: ",") && !ASCII.isLinearBlank($0) }
-        value = Array(bytes[begin..<place])
-      }
-      pairs.append(
-        (
-          String(decoding: name.utf8.map(ASCII.lowered), as: UTF8.self),
-          String(decoding: value, as: UTF8.self)
-        ))
-    }
-    return pairs
   }
 }

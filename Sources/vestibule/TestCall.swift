@@ -1,5 +1,6 @@
 import API
 import Codecs
+import Crypto
 import RTP
 import SDP
 import SIP
@@ -171,11 +172,11 @@ final class TestCall: Resident {
     if status == 401 || status == 407, !hasAnsweredChallenge, let message {
       let name = status == 401 ? "WWW-Authenticate" : "Proxy-Authenticate"
       let values = message.headers.filter { ASCII.equalIgnoringCase($0.name, name) }.map(\.value)
-      if let challenge = DigestChallenge.best(of: values) {
+      if let challenge = values.flatMap(AuthenticationChallenge.all).digest(preferring: .sha256) {
         hasAnsweredChallenge = true
         let value = challenge.answer(
-          username: ticket.username, secret: ticket.secret, method: "INVITE", uri: ticket.target,
-          cnonce: random.hex(bytes: 16))
+          "INVITE", ticket.target, user: ticket.username, password: ticket.secret,
+          clientNonce: random.hex(bytes: 16))
         invite(headers: [(status == 401 ? "Authorization" : "Proxy-Authorization", value)])
         return
       }

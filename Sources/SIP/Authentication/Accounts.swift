@@ -1,3 +1,4 @@
+internal import Crypto
 package import Wire
 
 /// One secret of an account, as digests only: `HA1 = H(username:realm:secret)` in lower-case hexadecimal.

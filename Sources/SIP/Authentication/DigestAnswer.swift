@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Wire
 
 /// One `Authorization: Digest …`, as ranges of the message: what a client claims, before anything is checked.

@@ -1,4 +1,3 @@
-internal import Crypto
 internal import Wire
 
 /// The hashes of digest authentication that we speak (RFC 7616, RFC 8760).
@@ -13,7 +12,7 @@ package enum DigestAlgorithm: UInt8, Sendable, Hashable, CaseIterable {
     }
   }
 
-  func digest(_ bytes: [UInt8]) -> [UInt8] {
+  package func digest(_ bytes: [UInt8]) -> [UInt8] {
     switch self {
     case .md5: Digest.md5(bytes)
     case .sha256: Digest.sha256(bytes)
