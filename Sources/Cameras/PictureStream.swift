@@ -49,14 +49,7 @@ package struct PictureStream {
 
   /// The next picture of a source that hands in whole ones.
   package mutating func take(_ unit: AccessUnit) -> Outcome {
-    var hasSPS = false
-    var hasPPS = false
-    for range in unit.units {
-      let type = unit.bytes[range.lowerBound] & 0x1F
-      guard type == 7 || type == 8 else { continue }
-      if type == 7 { hasSPS = true } else { hasPPS = true }
-      note(Array(unit.bytes[range]))
-    }
+    for set in unit.parameterSets { note(set) }
     guard unit.isKey || !isWaiting else { return .wantsKey }
     // Without parameter sets there is nothing to decode with; the watch tells when they never come.
     guard let sps, let pps else { return .wantsKey }
@@ -68,29 +61,7 @@ package struct PictureStream {
     }
     guard let parameters else { return .nothing }
     if unit.isKey { isWaiting = false }
-    var whole = unit
-    if unit.isKey, !hasSPS || !hasPPS {
-      whole = PictureStream.adding(hasSPS ? [] : sps, hasPPS ? [] : pps, to: unit)
-    }
+    let whole = unit.isKey ? unit.adding(sps: sps, pps: pps) : unit
     return .picture(whole, width: parameters.width, height: parameters.height)
-  }
-
-  /// The same picture with parameter sets in front of its first slice.
-  private static func adding(_ sps: [UInt8], _ pps: [UInt8], to unit: AccessUnit) -> AccessUnit {
-    let first =
-      unit.units.firstIndex { (1...5).contains(unit.bytes[$0.lowerBound] & 0x1F) } ?? unit.units.endIndex
-    var bytes: [UInt8] = []
-    var units: [Range<Int>] = []
-    func add(_ part: some Collection<UInt8>) {
-      guard !part.isEmpty else { return }
-      units.append(bytes.count..<bytes.count + part.count)
-      bytes += part
-    }
-    for range in unit.units[..<first] { add(unit.bytes[range]) }
-    add(sps)
-    add(pps)
-    for range in unit.units[first...] { add(unit.bytes[range]) }
-    return AccessUnit(
-      bytes: bytes, units: units, timestamp: unit.timestamp, captured: unit.captured, isKey: unit.isKey)
   }
 }

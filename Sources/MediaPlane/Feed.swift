@@ -143,15 +143,9 @@ final class Feed {
 
   /// A key picture with parameter sets in it, and what they say taken note of.
   private func complete(_ unit: AccessUnit, _ known: H264Parameters?) -> AccessUnit {
-    var sps: [UInt8]?
-    var pps: [UInt8]?
-    for range in unit.units {
-      switch unit.bytes[range.lowerBound] & 0x1F {
-      case 7: sps = Array(unit.bytes[range])
-      case 8 where pps == nil: pps = Array(unit.bytes[range])
-      default: break
-      }
-    }
+    let sets = unit.parameterSets
+    let sps = sets.last { $0[0] & 0x1F == 7 }
+    let pps = sets.first { $0[0] & 0x1F == 8 }
     if let sps, let pps {
       if sps != known?.sps || pps != known?.pps, let read = H264Parameters(sps: sps, pps: pps) {
         coding = .h264(read)
@@ -172,23 +166,5 @@ final class Feed {
       offset = newest.timestamp &+ UInt32(truncatingIfNeeded: max(1, min(passed, 900_000))) &- unit.timestamp
     }
     return unit.timestamp &+ offset
-  }
-}
-
-extension AccessUnit {
-  /// With parameter sets before its first slice.
-  func adding(sps: [UInt8], pps: [UInt8]) -> AccessUnit {
-    let first = units.firstIndex { (1...5).contains(bytes[$0.lowerBound] & 0x1F) } ?? units.endIndex
-    var all: [UInt8] = []
-    var places: [Range<Int>] = []
-    func add(_ part: some Collection<UInt8>) {
-      places.append(all.count..<all.count + part.count)
-      all += part
-    }
-    for range in units[..<first] where ![7, 8].contains(bytes[range.lowerBound] & 0x1F) { add(bytes[range]) }
-    add(sps)
-    add(pps)
-    for range in units[first...] { add(bytes[range]) }
-    return AccessUnit(bytes: all, units: places, timestamp: timestamp, captured: captured, isKey: isKey)
   }
 }
