@@ -60,8 +60,7 @@ final class Feed {
   private(set) var group: [PicturePackets] = []
   private(set) var groupBytes = 0
   private(set) var newestKey: AccessUnit?
-  private let h264 = H264Packetizer()
-  private let vp8 = VP8Packetizer()
+  private let packetizer = PicturePacketizer()
 
   // The clock of the feed runs on when the source's begins anew.
   private var offset: UInt32 = 0
@@ -117,12 +116,7 @@ final class Feed {
       if unit.isKey { unit = complete(unit, known) }
       if unit.hasBidirectionalSlices { statistics.reordered += 1 }
     }
-    let timestamp = stamp(unit)
-    let packets: PicturePackets
-    switch coding {
-    case .h264: packets = h264.packetize(unit, timestamp: timestamp)
-    case .vp8: packets = vp8.packetize(unit, timestamp: timestamp)
-    }
+    let packets = packetizer.packetize(unit, as: coding, timestamp: stamp(unit))
     statistics.pictures += 1
     statistics.bytes += UInt64(packets.size)
     if unit.isKey {

@@ -29,40 +29,47 @@ package final class PicturePackets: Sendable {
   package static let limit = 1140
 }
 
-/// Pictures of H.264 as RTP payloads (RFC 6184, packetization mode 1): parameter sets and what else is small before the
-/// slices in one packet (STAP-A), long units in fragments of equal length (FU-A), so that a slice leaves in one
-/// segmented send.
-package struct H264Packetizer: Sendable {
+/// Pictures as RTP payloads.
+///
+/// H.264 (RFC 6184, packetization mode 1): parameter sets and what else is small before the slices in one packet (STAP-A),
+/// long units in fragments of equal length (FU-A), so that a slice leaves in one segmented send.
+/// VP8 (RFC 7741) without picture numbers: whoever joins late gets older pictures again, and the order of the packets says
+/// all that a decoder needs.
+package struct PicturePacketizer: Sendable {
   private let limit: Int
 
   /// `limit`: bytes of the longest payload, at least 16.
   package init(limit: Int = PicturePackets.limit) { self.limit = max(16, limit) }
 
   /// The payloads of a picture, under a timestamp of whoever sends it on.
-  package func packetize(_ unit: AccessUnit, timestamp: UInt32) -> PicturePackets {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(unit.bytes.count + 64)
-    var payloads: [Range<Int>] = []
+  package func packetize(
+    _ unit: AccessUnit, as coding: PictureCoding, timestamp: UInt32
+  ) -> PicturePackets {
+    var payloads = Payloads()
+    payloads.bytes.reserveCapacity(unit.bytes.count + 64)
+    switch coding {
+    case .h264: writeH264(unit, to: &payloads)
+    case .vp8: writeVP8(unit, to: &payloads)
+    }
+    return PicturePackets(
+      bytes: payloads.bytes, payloads: payloads.places, timestamp: timestamp, captured: unit.captured,
+      isKey: unit.isKey)
+  }
+
+  private func writeH264(_ unit: AccessUnit, to payloads: inout Payloads) {
     var index = 0
     while index < unit.units.count {
       let range = unit.units[index]
-      if range.count > limit {
-        fragment(unit.bytes, range, into: &bytes, &payloads)
-        index += 1
-        continue
-      }
       let end = aggregateEnd(unit, from: index)
-      let start = bytes.count
-      if end - index > 1 {
-        aggregate(unit, index..<end, into: &bytes)
+      if range.count > limit {
+        fragment(unit.bytes, range, to: &payloads)
+      } else if end - index > 1 {
+        payloads.add { aggregate(unit, index..<end, into: &$0) }
       } else {
-        bytes.append(range, of: unit.bytes)
+        payloads.add { $0.append(range, of: unit.bytes) }
       }
-      payloads.append(start..<bytes.count)
       index = end
     }
-    return PicturePackets(
-      bytes: bytes, payloads: payloads, timestamp: timestamp, captured: unit.captured, isKey: unit.isKey)
   }
 
   /// Behind the last of the units from `start` on that go into one packet: parameter sets and their like.
@@ -97,60 +104,53 @@ package struct H264Packetizer: Sendable {
     }
   }
 
-  private func fragment(
-    _ source: [UInt8], _ range: Range<Int>, into bytes: inout [UInt8], _ payloads: inout [Range<Int>]
-  ) {
+  private func fragment(_ source: [UInt8], _ range: Range<Int>, to payloads: inout Payloads) {
     let first = source[range.lowerBound]
-    let length = EqualParts.length(of: range.count - 1, limit: limit - 2)
-    var place = range.lowerBound + 1
-    while place < range.upperBound {
-      let end = min(place + length, range.upperBound)
-      let start = bytes.count
-      bytes.append(first & 0xE0 | 28)
-      let isStart: UInt8 = place == range.lowerBound + 1 ? 0x80 : 0
-      bytes.append(isStart | (end == range.upperBound ? 0x40 : 0) | first & 0x1F)
-      bytes.append(place..<end, of: source)
-      payloads.append(start..<bytes.count)
-      place = end
-    }
-  }
-}
-
-/// Frames of VP8 as RTP payloads (RFC 7741), without picture numbers: whoever joins late gets older pictures again, and
-/// the order of the packets says all that a decoder needs.
-package struct VP8Packetizer: Sendable {
-  private let limit: Int
-
-  /// `limit`: bytes of the longest payload, at least 16.
-  package init(limit: Int = PicturePackets.limit) { self.limit = max(16, limit) }
-
-  /// The payloads of a picture, under a timestamp of whoever sends it on.
-  package func packetize(_ unit: AccessUnit, timestamp: UInt32) -> PicturePackets {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(unit.bytes.count + 64)
-    var payloads: [Range<Int>] = []
-    for range in unit.units {
-      let length = EqualParts.length(of: range.count, limit: limit - 1)
-      var place = range.lowerBound
-      while place < range.upperBound {
-        let end = min(place + length, range.upperBound)
-        let start = bytes.count
-        // The first packet of the (only) partition begins with S.
-        bytes.append(place == range.lowerBound ? 0x10 : 0)
-        bytes.append(place..<end, of: unit.bytes)
-        payloads.append(start..<bytes.count)
-        place = end
+    let rest = range.dropFirst()
+    for part in EqualParts.cut(rest, limit: limit - 2) {
+      let isStart: UInt8 = part.lowerBound == rest.lowerBound ? 0x80 : 0
+      let isEnd: UInt8 = part.upperBound == rest.upperBound ? 0x40 : 0
+      payloads.add {
+        $0.append(first & 0xE0 | 28)
+        $0.append(isStart | isEnd | first & 0x1F)
+        $0.append(part, of: source)
       }
     }
-    return PicturePackets(
-      bytes: bytes, payloads: payloads, timestamp: timestamp, captured: unit.captured, isKey: unit.isKey)
+  }
+
+  private func writeVP8(_ unit: AccessUnit, to payloads: inout Payloads) {
+    for range in unit.units {
+      for part in EqualParts.cut(range, limit: limit - 1) {
+        payloads.add {
+          // The first packet of the (only) partition begins with S.
+          $0.append(part.lowerBound == range.lowerBound ? 0x10 : 0)
+          $0.append(part, of: unit.bytes)
+        }
+      }
+    }
+  }
+
+  private struct Payloads {
+    var bytes: [UInt8] = []
+    var places: [Range<Int>] = []
+
+    /// One more: what `write` appends.
+    mutating func add(_ write: (inout [UInt8]) -> Void) {
+      let start = bytes.count
+      write(&bytes)
+      places.append(start..<bytes.count)
+    }
   }
 }
 
 /// Cutting into as few parts as can be, all of one length but the last, which is shorter by less than their number.
 private enum EqualParts {
-  static func length(of whole: Int, limit: Int) -> Int {
-    let count = (whole + limit - 1) / limit
-    return count > 0 ? (whole + count - 1) / count : limit
+  static func cut(_ whole: Range<Int>, limit: Int) -> [Range<Int>] {
+    let count = (whole.count + limit - 1) / limit
+    guard count > 0 else { return [] }
+    let length = (whole.count + count - 1) / count
+    return stride(from: whole.lowerBound, to: whole.upperBound, by: length).map {
+      $0..<min($0 + length, whole.upperBound)
+    }
   }
 }

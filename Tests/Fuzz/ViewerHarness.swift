@@ -17,7 +17,7 @@ enum ViewerHarness {
     let now = Instant(nanoseconds: 0)
     if let unit = AccessUnit(annexB: stream, timestamp: 1, captured: now) {
       _ = unit.hasBidirectionalSlices
-      let packets = H264Packetizer(limit: limit).packetize(unit, timestamp: 90)
+      let packets = PicturePacketizer(limit: limit).packetize(unit, as: .h264(nil), timestamp: 90)
       var machine = H264Depacketizer()
       var result: AccessUnit?
       let cut = packets.bytes
@@ -40,7 +40,7 @@ enum ViewerHarness {
     guard !stream.isEmpty else { return }
     let frame = AccessUnit(
       bytes: stream, units: [0..<stream.count], timestamp: 1, captured: now, isKey: true)
-    let packets = VP8Packetizer(limit: limit).packetize(frame, timestamp: 90)
+    let packets = PicturePacketizer(limit: limit).packetize(frame, as: .vp8, timestamp: 90)
     precondition(packets.payloads.allSatisfy { $0.count <= limit && $0.count > 1 }, "a payload is too long")
     precondition(packets.payloads.flatMap { packets.bytes[$0].dropFirst() } == stream, "a frame changes")
   }

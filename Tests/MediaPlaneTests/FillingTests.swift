@@ -13,7 +13,7 @@ private struct Station {
   var camera: PaperCamera
   private var sequence: UInt16 = 60_000
   private(set) var shot: [AccessUnit] = []
-  private let packetizer = H264Packetizer(limit: 1400)
+  private let packetizer = PicturePacketizer(limit: 1400)
 
   init(_ bench: Bench, _ camera: PaperCamera = PaperCamera(group: 8, keyBytes: 9000, bytes: 2500)) throws {
     self.bench = bench
@@ -31,7 +31,7 @@ private struct Station {
   mutating func shoot(isKey: Bool? = nil, loses: (Int) -> Bool = { _ in false }) throws {
     let picture = camera.next(at: bench.world.now, isKey: isKey)
     shot.append(picture)
-    let packets = packetizer.packetize(picture, timestamp: picture.timestamp)
+    let packets = packetizer.packetize(picture, as: .h264(nil), timestamp: picture.timestamp)
     for (index, payload) in packets.payloads.enumerated() {
       defer { sequence &+= 1 }
       if loses(index) { continue }

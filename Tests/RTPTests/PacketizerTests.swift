@@ -20,7 +20,8 @@ extension PicturePackets {
 
 @Suite struct PacketizerTests {
   @Test func smallUnitsLeaveAsTheyAre() {
-    let packets = H264Packetizer().packetize(picture([[0x41, 1, 2], [0x01, 3]]), timestamp: 7)
+    let packets = PicturePacketizer().packetize(
+      picture([[0x41, 1, 2], [0x01, 3]]), as: .h264(nil), timestamp: 7)
     #expect(packets.parts == [[0x41, 1, 2], [0x01, 3]])
     #expect(packets.timestamp == 7)
     #expect(packets.captured == moment)
@@ -29,8 +30,8 @@ extension PicturePackets {
 
   @Test func parameterSetsShareAPacketAndALongSliceIsCutEvenly() {
     let slice: [UInt8] = [0x65] + Array(0..<30)
-    let packets = H264Packetizer(limit: 16).packetize(
-      picture([[0x67, 0x42, 0xE0], [0x68, 0xCE], slice], isKey: true), timestamp: 7)
+    let packets = PicturePacketizer(limit: 16).packetize(
+      picture([[0x67, 0x42, 0xE0], [0x68, 0xCE], slice], isKey: true), as: .h264(nil), timestamp: 7)
     // 30 bytes in parts of at most 14: three of ten.
     let expected: [[UInt8]] = [
       [0x78, 0, 3, 0x67, 0x42, 0xE0, 0, 2, 0x68, 0xCE], [0x7C, 0x85, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -45,21 +46,21 @@ extension PicturePackets {
     let sets: [[UInt8]] = [
       [0x67] + [UInt8](repeating: 1, count: 9), [0x68] + [UInt8](repeating: 2, count: 9),
     ]
-    #expect(H264Packetizer(limit: 16).packetize(picture(sets), timestamp: 0).parts == sets)
+    #expect(PicturePacketizer(limit: 16).packetize(picture(sets), as: .h264(nil), timestamp: 0).parts == sets)
   }
 
   @Test func anyPictureComesOutAsItWentIn() {
     var random = Random(seed: 77)
     for round in 0..<300 {
       let limit = Int(16 + random.below(1200))
-      let packetizer = H264Packetizer(limit: limit)
+      let packetizer = PicturePacketizer(limit: limit)
       var machine = H264Depacketizer()
       let units = (0..<1 + Int(random.below(6))).map { _ -> [UInt8] in
         let type = [1, 5, 6, 7, 8, 9][Int(random.below(6))]
         let length = random.below(3) == 0 ? Int(random.below(9000)) : Int(random.below(60))
         return [UInt8(type) | 0x60] + (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }
       }
-      let packets = packetizer.packetize(picture(units), timestamp: 90)
+      let packets = packetizer.packetize(picture(units), as: .h264(nil), timestamp: 90)
       #expect(packets.payloads.allSatisfy { !$0.isEmpty && $0.count <= limit })
       var result: AccessUnit?
       for (index, payload) in packets.parts.enumerated() {
@@ -79,7 +80,8 @@ extension PicturePackets {
   }
 
   @Test func framesOfVP8BeginWithTheirFirstPacket() {
-    let packets = VP8Packetizer(limit: 16).packetize(picture([Array(0..<40)], isKey: true), timestamp: 1)
+    let packets = PicturePacketizer(limit: 16).packetize(
+      picture([Array(0..<40)], isKey: true), as: .vp8, timestamp: 1)
     // Forty bytes in parts of at most fifteen: three, the last one shorter.
     let expected: [[UInt8]] = [[0x10] + Array(0..<14), [0] + Array(14..<28), [0] + Array(28..<40)]
     #expect(packets.parts == expected)
