@@ -154,7 +154,7 @@ extension MediaPlane {
   ) {
     guard let remote = stream.remote else { return }
     let formats = remote.received ?? remote.formats
-    guard format < formats.count, formats[format].codec.isPicture("H264") else { return }
+    guard format < formats.count, formats[format].codec.isH264 else { return }
     let payload = datagram.extracting(header.payload)
     if let filled = stream.filled {
       let step = filled.assembly.take(header, payload, at: now)

@@ -27,7 +27,7 @@ package enum Codec: Hashable, Sendable {
     case .pcma: .pcma
     case .pcmu: .pcmu
     case .g722: .g722
-    case .other(let name, _): ASCII.equalIgnoringCase(name, "opus") ? .opus : nil
+    case .other: isNamed("opus") ? .opus : nil
     }
   }
 

@@ -320,19 +320,9 @@ extension MediaPlane {
   // MARK: Packets
 
   private func receiveMedia(_ packet: Span<UInt8>, _ stream: Stream?) {
-    guard let stream, stream.isNegotiated else { return }
-    let header: PacketHeader
-    do {
-      header = try PacketHeader(parsing: packet)
-    } catch {
-      stream.figures.malformed += 1
-      return
-    }
-    let meaning = stream.meanings[Int(header.payloadType)]
-    if case .unknown = meaning {
-      stream.figures.unmapped += 1
-      return
-    }
+    guard let stream, stream.isNegotiated, let header = stream.header(of: packet),
+      let meaning = stream.meaning(of: header)
+    else { return }
     if stream.pinned == nil || stream.pinnedSource != header.ssrc {
       stream.newSource(header.ssrc)
       nameFeeder(stream)

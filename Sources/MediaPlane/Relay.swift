@@ -15,22 +15,12 @@ extension MediaPlane {
       stream.figures.foreign += 1
       return
     }
-    let header: PacketHeader
-    do {
-      header = try PacketHeader(parsing: datagram)
-    } catch {
-      stream.figures.malformed += 1
-      return
-    }
+    guard let header = stream.header(of: datagram) else { return }
     guard stream.isNegotiated, stream.pinned == nil || header.ssrc == stream.pinnedSource else {
       stream.figures.foreign += 1
       return
     }
-    let meaning = stream.meanings[Int(header.payloadType)]
-    if case .unknown = meaning {
-      stream.figures.unmapped += 1
-      return
-    }
+    guard let meaning = stream.meaning(of: header) else { return }
     if stream.pinned == nil { pin(stream, remote, header.ssrc, local) }
     take(datagram, header, meaning, stream)
   }
@@ -49,7 +39,6 @@ extension MediaPlane {
       return
     }
     switch meaning {
-    case .unknown: break
     case .key: receiveKey(datagram, header, stream, at: now)
     case .media(let format, _):
       if stream.filled != nil || stream.tapped != nil { show(datagram, header, format, stream, at: now) }

@@ -7,7 +7,6 @@ internal import Wire
 
 /// What a payload type means when it comes in.
 enum Meaning {
-  case unknown
   case media(format: Int, clockRate: UInt32)
   case key
 }
@@ -71,7 +70,7 @@ final class Stream {
   var source: IPAddress?
 
   // What comes in.
-  var meanings = [Meaning](repeating: .unknown, count: 128)
+  var meanings = [Meaning?](repeating: nil, count: 128)
   var reception = Reception(clockRate: 8000)
   /// Of sources before the present one.
   var lostBefore: Int64 = 0
@@ -177,6 +176,20 @@ final class Stream {
     return Endpoint(destination.address, port: destination.port + 1)
   }
 
+  /// The header of a packet that came; nil, and counted, for what is none.
+  func header(of packet: Span<UInt8>) -> PacketHeader? {
+    if let header = try? PacketHeader(parsing: packet) { return header }
+    figures.malformed += 1
+    return nil
+  }
+
+  /// Nil, and counted, where nothing was agreed on for its payload type.
+  func meaning(of header: PacketHeader) -> Meaning? {
+    if let meaning = meanings[Int(header.payloadType)] { return meaning }
+    figures.unmapped += 1
+    return nil
+  }
+
   /// Takes over what the far side says now. True when it has to be learnt anew.
   func setRemote(_ new: RemoteStream) -> Bool {
     remote = new
@@ -228,13 +241,13 @@ final class Stream {
   }
 
   private func readMeanings() {
-    for place in meanings.indices { meanings[place] = .unknown }
+    for place in meanings.indices { meanings[place] = nil }
     guard let remote else { return }
     // The numbers of our SDP count first; a peer that sends under its own is understood where they are free.
     for (index, format) in incoming.enumerated().reversed() {
       let isEvent = format.codec.isTelephoneEvent
       meanings[Int(format.payloadType & 0x7F)] =
-        isEvent ? .key : .media(format: index, clockRate: format.clockRate)
+        isEvent ? Meaning.key : .media(format: index, clockRate: format.clockRate)
     }
     if let event = remote.receivedTelephoneEvent ?? remote.telephoneEvent {
       meanings[Int(event & 0x7F)] = .key
@@ -311,12 +324,14 @@ extension StreamFormat {
 }
 
 extension Codec {
+  var isH264: Bool { isNamed("H264") }
   /// Events that were handed over as a codec are still keys.
   var isTelephoneEvent: Bool { isNamed("telephone-event") }
   /// Redundant packets (RFC 2198) may hide keys.
   var mayHideKeys: Bool { isNamed("red") || isTelephoneEvent }
 
-  private func isNamed(_ name: String) -> Bool {
+  /// As `rtpmap` writes it, in whatever case.
+  func isNamed(_ name: String) -> Bool {
     guard case .other(let own, _) = self else { return false }
     return ASCII.equalIgnoringCase(own, name)
   }
@@ -338,7 +353,7 @@ extension Link {
     guard let sinkRemote = sink.remote else { return }
     let incoming = source.incoming
     for payloadType in 0..<128 {
-      guard case .media(let place, _) = source.meanings[payloadType] else { continue }
+      guard case .media(let place, _)? = source.meanings[payloadType] else { continue }
       let format = incoming[place]
       routes[payloadType] = Route(format, to: sinkRemote)
     }

@@ -113,7 +113,7 @@ final class Viewer {
   /// Finds out what was agreed on for what the feed shows now.
   func settle() {
     let name = feed.coding.name
-    let format = stream.remote?.formats.first { $0.codec.isPicture(name) }
+    let format = stream.remote?.formats.first { $0.codec.isNamed(name) }
     let terms = peer.connection.terms(.video)
     payloadType = format.map { $0.payloadType & 0x7F }
     repairType = payloadType.flatMap { terms?.repairs[$0] }
@@ -208,12 +208,5 @@ struct SentLog {
       if Int(sequence &- entry.sequence) < entry.count { return entry }
     }
     return nil
-  }
-}
-
-extension Codec {
-  func isPicture(_ encoding: String) -> Bool {
-    guard case .other(let own, _) = self else { return false }
-    return ASCII.equalIgnoringCase(own, encoding)
   }
 }
