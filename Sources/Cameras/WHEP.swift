@@ -67,39 +67,6 @@ package struct WHEPFigures: Hashable, Sendable {
 package final class WHEP {
   static let sdp = "application/sdp"
   static let fragment = "application/trickle-ice-sdpfrag"
-  /// Ended sessions that are remembered, so that ending one twice is no mistake.
-  private static let remembered = 256
-
-  final class Session {
-    let id: String
-    let camera: CameraID
-    let viewer: Viewer
-    let address: IPAddress?
-    let leg: LegID
-    /// Names the generation of ICE.
-    var tag: String
-    /// Until when the viewer must have connected; nil once it has.
-    var connectBy: Instant?
-    /// Our offer is not answered yet.
-    var isProposed: Bool
-    /// Set when its viewer answered the door.
-    var talk: Talk?
-
-    init(
-      id: String, camera: CameraID, viewer: Viewer, address: IPAddress?, leg: LegID, tag: String,
-      connectBy: Instant, isProposed: Bool
-    ) {
-      self.id = id
-      self.camera = camera
-      self.viewer = viewer
-      self.address = address
-      self.leg = leg
-      self.tag = tag
-      self.connectBy = connectBy
-      self.isProposed = isProposed
-    }
-  }
-
   /// A viewer whose camera starts.
   private struct Waiting {
     var camera: CameraID
@@ -111,21 +78,20 @@ package final class WHEP {
   }
 
   private let keeper: CameraKeeper
-  private let seats: any ViewerSeats
+  let seats: any ViewerSeats
   let authority: any ViewAuthority
   let clock: () -> Instant
   private let wall: () -> WallTime
-  private var random: Random
+  var random: Random
   package var limits = WHEPLimits()
   /// Values of Link that name STUN and TURN servers (RFC 9725 section 4.6).
   package var servers: [String] = []
   /// Asked before a camera is looked at: the answer to a door that rings, where the offer is one.
   package var whenOffered: ((ViewerOffer) -> Bool)?
 
-  private(set) var sessions: [Session] = []
+  var sessions = ViewerSessions()
   private var waiting: [Waiting] = []
-  private var endedSessions: [String] = []
-  package private(set) var figures = WHEPFigures()
+  package internal(set) var figures = WHEPFigures()
 
   package init(
     keeper: CameraKeeper, seats: any ViewerSeats, authority: any ViewAuthority, random: Random,
@@ -139,9 +105,9 @@ package final class WHEP {
     self.wall = wall
   }
 
-  package var count: Int { sessions.count }
-  package func viewers(of camera: CameraID) -> Int { sessions.count { $0.camera == camera } }
-  package var connectedCount: Int { sessions.count { $0.connectBy == nil } }
+  package var count: Int { sessions.all.count }
+  package func viewers(of camera: CameraID) -> Int { sessions.all.count { $0.camera == camera } }
+  package var connectedCount: Int { sessions.all.count - sessions.unfinished.count }
 
   // MARK: Opening
 
@@ -187,19 +153,20 @@ package final class WHEP {
   }
 
   private func hasRoom(for viewer: Viewer, at address: IPAddress?) -> Bool {
-    let unfinished = sessions.count { $0.connectBy != nil } + waiting.count
-    guard sessions.count + waiting.count < limits.sessions, unfinished < limits.unfinished else {
-      return false
-    }
+    guard sessions.all.count + waiting.count < limits.sessions,
+      sessions.unfinished.count + waiting.count < limits.unfinished
+    else { return false }
     // Operators measure and test; the limits of all together hold for them.
     guard !viewer.isOperator else { return true }
-    let own = sessions.filter { $0.viewer.holder == viewer.holder }
     let waits = waiting.count { $0.viewer.holder == viewer.holder }
-    guard own.count + waits < limits.perHolder,
-      own.count(where: { $0.connectBy != nil }) + waits < limits.unfinishedPerHolder
-    else { return false }
+    func own(_ sessions: [ViewerSession]) -> Int {
+      sessions.count { $0.viewer.holder == viewer.holder } + waits
+    }
+    guard own(sessions.all) < limits.perHolder, own(sessions.unfinished) < limits.unfinishedPerHolder else {
+      return false
+    }
     guard let address else { return true }
-    return sessions.count { $0.address == address } < limits.perAddress
+    return sessions.all.count { $0.address == address } < limits.perAddress
   }
 
   /// Shows a camera to whoever waited for it. It watches already.
@@ -217,7 +184,7 @@ package final class WHEP {
     }
   }
 
-  private func created(_ session: Session, _ description: [UInt8]) -> WebReply {
+  private func created(_ session: ViewerSession, _ description: [UInt8]) -> WebReply {
     var reply = WebReply(
       201,
       fields: [
@@ -248,15 +215,16 @@ package final class WHEP {
 
   private func enter(
     _ seat: Seat, _ waiter: Waiting, connecting: Interval, isProposed: Bool
-  ) -> Session {
-    let session = Session(
+  ) -> ViewerSession {
+    let session = ViewerSession(
       id: random.hex(bytes: 16), camera: waiter.camera, viewer: waiter.viewer, address: waiter.address,
-      leg: seat.leg, tag: random.hex(bytes: 8), connectBy: clock() + connecting, isProposed: isProposed)
-    sessions.append(session)
+      leg: seat.leg, tag: random.hex(bytes: 8))
+    session.isProposed = isProposed
+    sessions.enter(session, connectBy: clock() + connecting)
     return session
   }
 
-  private func location(_ session: Session) -> String {
+  private func location(_ session: ViewerSession) -> String {
     "/whep/\(PercentEncoding.encode(session.camera.rawValue))/\(session.id)"
   }
 
@@ -275,7 +243,7 @@ package final class WHEP {
     waiter.answer(reply)
   }
 
-  private func answer(to refusal: SeatRefusal) -> WebReply {
+  func answer(to refusal: SeatRefusal) -> WebReply {
     switch refusal {
     case .malformed(let text): return WHEP.problem(400, text, reason: "malformed")
     case .noPicture:
@@ -295,137 +263,9 @@ package final class WHEP {
     return reply
   }
 
-  // MARK: Sessions
-
-  /// The session that a request is for, or the answer that there is none for it.
-  private func find(_ request: WebRequest) -> Result<Session, WHEPRefusal> {
-    let id = request["session"]
-    let session = sessions.first { $0.id == id && $0.camera.rawValue == request["camera"] }
-    if let shown = request.head.fields["Authorization"] {
-      let token = WebGuard.bearer(request.head)
-      let isViewer = session.map { token != nil && token == $0.viewer.token } ?? false
-      if !isViewer {
-        guard let token, let holder = authority.whoShows(token, from: request.peer) else {
-          return .failure(.init(reply: WHEP.unauthorised(shown)))
-        }
-        if let session, session.viewer.holder != holder {
-          return .failure(.init(reply: .problem(403, "this session is somebody else's")))
-        }
-      }
-    }
-    guard let session else {
-      return .failure(.init(reply: .problem(404, "there is no such session", next: "post a new offer")))
-    }
-    return .success(session)
-  }
-
-  private struct WHEPRefusal: Error {
-    var reply: WebReply
-  }
-
-  func describe(_ request: WebRequest, _ answer: (WebReply) -> Void) {
-    switch find(request) {
-    case .failure(let refusal): answer(refusal.reply)
-    case .success(let session):
-      answer(
-        WebReply(
-          200,
-          fields: [
-            "Content-Type": WHEP.sdp, "ETag": "\"\(session.tag)\"",
-            "Accept-Patch": session.isProposed ? WHEP.sdp : WHEP.fragment,
-          ]))
-    }
-  }
-
-  func delete(_ request: WebRequest, _ answer: (WebReply) -> Void) {
-    switch find(request) {
-    case .failure(let refusal):
-      // Whoever ends it twice has what it wants.
-      answer(
-        refusal.reply.status == 404 && endedSessions.contains(request["session"])
-          ? WebReply(200) : refusal.reply)
-    case .success(let session):
-      end(session)
-      answer(WebReply(200))
-    }
-  }
-
-  func patch(_ request: WebRequest, _ answer: @escaping (WebReply) -> Void) {
-    switch find(request) {
-    case .failure(let refusal): answer(refusal.reply)
-    case .success(let session):
-      if session.isProposed { return answer(accept(request, session)) }
-      trickle(request, session, answer)
-    }
-  }
-
-  /// The answer to our own offer.
-  private func accept(_ request: WebRequest, _ session: Session) -> WebReply {
-    guard WHEP.isType(request, WHEP.sdp) else { return WHEP.wrongType(WHEP.sdp, "Accept-Patch") }
-    guard let description = try? SessionDescription(parsing: request.body) else {
-      return WHEP.problem(400, "this is no session description", reason: "malformed")
-    }
-    if let refusal = seats.accept(description, on: session.leg) { return answer(to: refusal) }
-    session.isProposed = false
-    session.connectBy = clock() + limits.connecting
-    figures.opened += 1
-    return WebReply(204)
-  }
-
-  private func trickle(
-    _ request: WebRequest, _ session: Session, _ answer: @escaping (WebReply) -> Void
-  ) {
-    guard let talk = session.talk else { return answer(trickle(request, session)) }
-    if let refusal = check(request, session) { return answer(refusal) }
-    talk.trickle(request.body) { [weak session] outcome, tag in
-      if let tag { session?.tag = tag }
-      answer(self.reply(to: outcome, tag: session?.tag ?? ""))
-    }
-  }
-
-  /// What is wrong with a request that is about ICE, before its body is looked at.
-  private func check(_ request: WebRequest, _ session: Session) -> WebReply? {
-    guard WHEP.isType(request, WHEP.fragment) else { return WHEP.wrongType(WHEP.fragment, "Accept-Patch") }
-    let tags = request.head.fields.elements("If-Match")
-    guard !tags.isEmpty else {
-      return WHEP.problem(
-        428, "say which generation of ICE this is about", reason: "no-tag",
-        next: "send If-Match with the ETag")
-    }
-    // The draft writes the star in quotes, RFC 9110 without.
-    guard tags.contains("*") || tags.contains("\"*\"") || tags.contains("\"\(session.tag)\"") else {
-      return WHEP.problem(
-        412, "this is about an earlier generation of ICE", reason: "stale",
-        next: "send If-Match: * with new credentials to restart it")
-    }
-    return nil
-  }
-
-  private func trickle(_ request: WebRequest, _ session: Session) -> WebReply {
-    if let refusal = check(request, session) { return refusal }
-    guard let fragment = TrickleFragment(parsing: request.body) else {
-      return WHEP.problem(400, "this is no fragment of a session description", reason: "malformed")
-    }
-    let outcome = seats.trickle(fragment, on: session.leg)
-    if case .restarted = outcome { session.tag = random.hex(bytes: 8) }
-    return reply(to: outcome, tag: session.tag)
-  }
-
-  private func reply(to outcome: SeatTrickle, tag: String) -> WebReply {
-    switch outcome {
-    case .taken: WebReply(204)
-    case .refused(let text): WHEP.problem(422, text, reason: "refused")
-    case .restarted(let ours):
-      WebReply(200, fields: ["Content-Type": WHEP.fragment, "ETag": "\"\(tag)\""], body: ours)
-    }
-  }
-
   /// Ends a session and frees what it holds.
-  private func end(_ session: Session) {
-    guard let place = sessions.firstIndex(where: { $0 === session }) else { return }
-    sessions.remove(at: place)
-    if endedSessions.count >= WHEP.remembered { endedSessions.removeFirst() }
-    endedSessions.append(session.id)
+  func end(_ session: ViewerSession) {
+    guard sessions.end(session) else { return }
     if let talk = session.talk { talk.hangUp() } else { seats.leave(session.leg) }
     keeper.unwatch(session.camera)
   }
@@ -434,7 +274,7 @@ package final class WHEP {
 
   /// A connection is gone for good. False when it was no viewer's.
   package func lost(_ leg: LegID) -> Bool {
-    guard let session = sessions.first(where: { $0.leg == leg && $0.talk == nil }) else { return false }
+    guard let session = sessions.all.first(where: { $0.leg == leg && $0.talk == nil }) else { return false }
     figures.lost += 1
     end(session)
     return true
@@ -443,19 +283,18 @@ package final class WHEP {
   /// A viewer's offer answered the door: the reply to it.
   package func enter(_ talk: Talk, answering offer: ViewerOffer) -> WebReply {
     keeper.watch(offer.camera)
-    let session = Session(
+    let session = ViewerSession(
       id: talk.name, camera: offer.camera, viewer: offer.viewer, address: offer.address, leg: talk.leg,
-      tag: talk.tag, connectBy: clock(), isProposed: false)
-    session.connectBy = nil
+      tag: talk.tag)
     session.talk = talk
-    sessions.append(session)
+    sessions.enter(session, connectBy: nil)
     figures.opened += 1
     return created(session, talk.description)
   }
 
   /// A call is over: whoever answered it here has nothing left.
   package func over(_ call: String) {
-    for session in sessions where session.talk?.call == call { end(session) }
+    for session in sessions.all where session.talk?.call == call { end(session) }
   }
 
   /// A camera began to show, or failed: whoever waits for it hears.
@@ -470,7 +309,7 @@ package final class WHEP {
 
   /// Rights may have ended: what may no longer be seen is ended.
   package func review() {
-    for session in sessions where !authority.mayLook(session.viewer, through: session.camera) {
+    for session in sessions.all where !authority.mayLook(session.viewer, through: session.camera) {
       figures.expired += 1
       end(session)
     }
@@ -484,24 +323,21 @@ package final class WHEP {
 
   /// Ends every session.
   package func stop() {
-    for session in sessions { end(session) }
+    for session in sessions.all { end(session) }
   }
 
   // MARK: Time
 
   package var nextDeadline: Instant? {
-    var first: Instant?
-    for session in sessions { first = .earlier(first, session.connectBy) }
-    for waiter in waiting { first = .earlier(first, waiter.until) }
-    return first
+    waiting.lazy.map(\.until).reduce(sessions.nextDeadline, Instant.earlier)
   }
 
   package func advance() {
     let now = clock()
-    for session in sessions {
+    for session in sessions.unfinished {
       guard let due = session.connectBy else { continue }
       if !session.isProposed, seats.isConnected(session.leg) {
-        session.connectBy = nil
+        sessions.connected(session)
         figures.connected += 1
       } else if due <= now {
         figures.unfinished += 1

@@ -330,6 +330,40 @@ import Wire
     #expect(bench.patch(other.session, tag: "*").status == 204)
   }
 
+  @Test func theNextDeadlineIsThatOfTheFirstWhoHasNotConnected() {
+    bench.goLive()
+    let began = bench.now
+    func due() -> Interval? { bench.whep.nextDeadline.map { $0 - began } }
+    func connect(_ leg: LegID) {
+      bench.connected.insert(leg)
+      bench.whep.advance()
+    }
+    #expect(due() == nil)
+    _ = bench.post()
+    bench.pass(.seconds(1))
+    let second = bench.post()
+    #expect(due() == .seconds(20))
+    connect(bench.seated[0])
+    #expect(due() == .seconds(21))
+    bench.refusal = .noPicture
+    let proposed = bench.post(offer: WHEPBench.offer(video: nil))
+    #expect(due() == .seconds(21))
+    #expect(bench.ask("DELETE", second.session).status == 200)
+    #expect(due() == .seconds(31))
+    let accepted = bench.patch(
+      proposed.session, tag: nil, type: "application/sdp", body: WHEPBench.offer(audio: nil))
+    #expect(accepted.status == 204 && due() == .seconds(21))
+    connect(bench.seated[1])
+    #expect(due() == nil && bench.whep.connectedCount == 2)
+    // Who connected and goes leaves none behind.
+    #expect(bench.whep.lost(bench.seated[0]) && due() == nil)
+    // The camera that starts for somebody has one too.
+    bench.refusal = nil
+    bench.grant("y", to: "web401", "yard")
+    _ = bench.sendPost("yard", token: "y")
+    #expect(due() == .seconds(4))
+  }
+
   @Test func whenARightEndsSoDoesWhatWasSeenByIt() {
     bench.goLive()
     bench.grant("ring", to: "web401", "door", call: "c1")
