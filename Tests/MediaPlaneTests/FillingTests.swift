@@ -190,17 +190,17 @@ private struct Station {
     #expect(bench.plane.shown(on: spectator.leg) == feed)
     // The station is heard now, the camera is not.
     func camerasSound() -> Int {
-      let before = spectator.sounds.count
+      let before = spectator.heard.count
       for _ in 0..<3 {
         bench.plane.pushSound([UInt8](repeating: 1, count: 160), samples: 160, codec: .pcma, into: feed)
         spectator.meet(20)
       }
-      return spectator.sounds.count - before
+      return spectator.heard.count - before
     }
     #expect(camerasSound() == 0)
     bench.arrive(packet(8, 1, 160), at: station.ports.audio, from: stationAddress)
     spectator.meet(20)
-    #expect(spectator.sounds.count == 1)
+    #expect(spectator.heard.count == 1)
     bench.plane.unbridge(spectator.leg)
     #expect(bench.plane.shown(on: spectator.leg) == feed)
     #expect(camerasSound() == 3, "and after the call the camera again")

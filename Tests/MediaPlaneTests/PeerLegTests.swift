@@ -7,79 +7,6 @@ import Testing
 import WebRTC
 import Wire
 
-/// A browser as far as a leg meets it: a peer connection of its own at the other end of the plane's shared port.
-private final class Browser {
-  static let place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 6000)
-  private static let socket = SocketID(Handle(index: 1, generation: 1))
-
-  let bench: Bench
-  let connection: PeerConnection
-  private var random = Random(seed: 3)
-  private var taken = 0
-  private(set) var heard: [[UInt8]] = []
-  private(set) var events: [PeerEvent] = []
-
-  init(_ bench: Bench) {
-    self.bench = bench
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    connection = PeerConnection(
-      PeerConfiguration(
-        ice: ICEConfiguration(
-          .full, role: .controlling, bases: [ICEBase(.udp, local: Browser.place, socket: Browser.socket)],
-          tag: 9),
-        audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser"), SimulatedDTLS(number: 1), &turn)
-  }
-
-  func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    let result = body(connection, &turn)
-    for entry in turn.out.entries { post(Array(turn.out.bytes[entry.range])) }
-    while let event = connection.next() { events.append(event) }
-    return result
-  }
-
-  func post(_ bytes: [UInt8], from place: Endpoint = Browser.place) {
-    bench.plane.received(
-      bytes.span, on: bench.world.socket(8189), from: place, to: Endpoint(ourAddress, port: 8189))
-  }
-
-  /// Carries what the plane sent here, and lets time pass, until nothing happens for a while.
-  func meet(_ milliseconds: Int = 1000) {
-    for _ in 0..<milliseconds / 10 {
-      while taken < bench.world.sent.count {
-        let datagram = bench.world.sent[taken]
-        taken += 1
-        guard datagram.to == Browser.place else { continue }
-        let flow = Flow(
-          .udp, local: Browser.place, remote: Endpoint(ourAddress, port: 8189), socket: Browser.socket)
-        step { connection, turn in
-          var handshakes = 9
-          if case .rtp(.audio, let length) = connection.receive(
-            datagram.bytes.span, on: flow, &turn, handshakes: &handshakes)
-          {
-            heard.append(Array(connection.plain[0..<length]))
-          }
-        }
-      }
-      bench.pass(.milliseconds(10))
-      step { connection, turn in
-        var handshakes = 9
-        connection.advance(&turn, handshakes: &handshakes)
-      }
-    }
-  }
-
-  /// One packet under our keys.
-  func sealed(_ sequence: UInt16, _ payload: [UInt8]) -> [UInt8] {
-    let plain = packet(8, sequence, UInt32(sequence) * 160, ssrc: 0xB0, payload)
-    var room = [UInt8](repeating: 0, count: 1500)
-    var span = room.mutableSpan
-    let length = connection.protect(
-      plain.span.extracting(0..<12), plain.span.extracting(12..<plain.count), into: &span)
-    return Array(room[0..<length])
-  }
-}
-
 @Suite struct PeerLegTests {
   /// A station over plain RTP, joined with a browser that has offered, was answered and is connected.
   private func talk() throws -> (bench: Bench, browser: Browser, station: LegPorts, leg: LegID) {
@@ -90,18 +17,7 @@ private final class Browser {
     bench.plane.setRemote(station.leg, audio: bench.remote(stationAddress))
     let leg = try bench.plane.openPeer(PeerSpec())
     let browser = Browser(bench)
-    let offer = browser.step { $0.createOffer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &$1) }
-    let answer = bench.plane.withPeer(leg) { connection, turn -> SessionDescription? in
-      try? connection.setRemote(offer: offer)
-      return try? connection.createAnswer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &turn)
-    }
-    let described = try #require(answer ?? nil)
-    browser.step { try? $0.setRemote(answer: described, &$1) }
-    bench.plane.setRemote(
-      leg,
-      audio: RemoteStream(
-        rtp: Endpoint(.anyV4, port: 9), signalledFrom: .anyV4, formats: [.pcma], telephoneEvent: nil))
-    bench.plane.bridge(station.leg, leg, keys: .translateBoth)
+    try browser.talk(to: station, by: leg)
     browser.meet()
     return (bench, browser, station, leg)
   }
@@ -115,7 +31,7 @@ private final class Browser {
     #expect(browser.heard.count == 1)
     #expect(browser.heard.first.map { Array($0.suffix(160)) } == said)
     // On the wire nobody could have heard it.
-    #expect(!bench.world.sent.contains { $0.to == Browser.place && $0.bytes.suffix(160).elementsEqual(said) })
+    #expect(!bench.world.sent.contains { $0.to == browser.place && $0.bytes.suffix(160).elementsEqual(said) })
     let reply = [UInt8](repeating: 0x33, count: 160)
     browser.post(browser.sealed(1, reply))
     #expect(bench.heard(by: stationAddress).map(\.payload) == [reply])
@@ -187,7 +103,7 @@ private final class Browser {
       [UInt8](repeating: 0x80, count: 1500),
     ]
     for stray in strays {
-      for place in [Browser.place, Endpoint(strangerAddress, port: 6000)] {
+      for place in [browser.place, Endpoint(strangerAddress, port: 6000)] {
         browser.post(stray, from: place)
         for cut in stray.indices where cut < 30 { browser.post(Array(stray[..<cut]), from: place) }
       }

@@ -117,61 +117,27 @@ private final class Relay {
 }
 
 /// A browser that nothing but the relay reaches.
-private final class Browser {
-  static let place = Endpoint(IPAddress(v4: 0xC633_6433), port: 6000)
-  private static let socket = SocketID(Handle(index: 1, generation: 1))
-
-  let bench: Bench
+private final class Recluse: Browser {
   let relay: Relay
-  let connection: PeerConnection
-  private var random = Random(seed: 4)
-  private(set) var heard: [[UInt8]] = []
 
   init(_ bench: Bench, _ relay: Relay) {
-    self.bench = bench
     self.relay = relay
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    connection = PeerConnection(
-      PeerConfiguration(
-        ice: ICEConfiguration(
-          .full, role: .controlling, bases: [ICEBase(.udp, local: Browser.place, socket: Browser.socket)],
-          tag: 9),
-        audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser"), SimulatedDTLS(number: 1), &turn)
+    super.init(bench, at: Endpoint(IPAddress(v4: 0xC633_6433), port: 6000), seed: 4)
   }
 
-  func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    let result = body(connection, &turn)
-    // Only what goes to the relay arrives.
-    for entry in turn.out.entries where entry.flow.remote.address == Relay.address {
-      relay.carry(Array(turn.out.bytes[entry.range]), from: Browser.place, to: entry.flow.remote)
-    }
-    while connection.next() != nil {}
-    return result
+  override func carry(_ bytes: [UInt8], to remote: Endpoint) {
+    if remote.address == Relay.address { relay.carry(bytes, from: place, to: remote) }
   }
 
-  func meet(_ milliseconds: Int) {
-    for _ in 0..<milliseconds / 10 {
-      relay.serve(10)
-      let delivered = relay.delivered
-      relay.delivered = []
-      for one in delivered where one.to == Browser.place {
-        let flow = Flow(.udp, local: Browser.place, remote: one.from, socket: Browser.socket)
-        step { connection, turn in
-          var handshakes = 9
-          if case .rtp(.audio, let length) = connection.receive(
-            one.bytes.span, on: flow, &turn, handshakes: &handshakes)
-          {
-            heard.append(Array(connection.plain[0..<length]))
-          }
-        }
-      }
-      step { connection, turn in
-        var handshakes = 9
-        connection.advance(&turn, handshakes: &handshakes)
-      }
+  override func next() -> (bytes: [UInt8], from: Endpoint)? {
+    while !relay.delivered.isEmpty {
+      let one = relay.delivered.removeFirst()
+      if one.to == place { return (one.bytes, one.from) }
     }
+    return nil
   }
+
+  override func wait() { relay.serve(10) }
 }
 
 @Suite struct PeerServerTests {
@@ -365,32 +331,16 @@ private final class Browser {
     let station = try bench.leg()
     bench.plane.setRemote(station.leg, audio: bench.remote(stationAddress))
     let leg = try bench.plane.openPeer(PeerSpec(mode: .full))
-    let browser = Browser(bench, relay)
-    let offer = browser.step { $0.createOffer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &$1) }
-    let answer = bench.plane.withPeer(leg) { connection, turn -> SessionDescription? in
-      try? connection.setRemote(offer: offer)
-      return try? connection.createAnswer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &turn)
-    }
-    let described = try #require(answer ?? nil)
-    browser.step { try? $0.setRemote(answer: described, &$1) }
-    bench.plane.setRemote(
-      leg,
-      audio: RemoteStream(
-        rtp: Endpoint(.anyV4, port: 9), signalledFrom: .anyV4, formats: [.pcma], telephoneEvent: nil))
-    bench.plane.bridge(station.leg, leg, keys: .translateBoth)
+    let browser = Recluse(bench, relay)
+    try browser.talk(to: station, by: leg)
     browser.meet(5000)
-    #expect(browser.connection.isReady && relay.channels.values.contains(Browser.place))
+    #expect(browser.connection.isReady && relay.channels.values.contains(browser.place))
     let said = [UInt8](repeating: 0x55, count: 160)
     bench.arrive(packet(8, 1, 160, said), at: station.audio, from: stationAddress)
     browser.meet(50)
     #expect(browser.heard.map { Array($0.suffix(160)) } == [said])
     let reply = [UInt8](repeating: 0x33, count: 160)
-    let plain = packet(8, 1, 160, ssrc: 0xB0, reply)
-    var room = [UInt8](repeating: 0, count: 1500)
-    var span = room.mutableSpan
-    let length = browser.connection.protect(
-      plain.span.extracting(0..<12), plain.span.extracting(12..<plain.count), into: &span)
-    let sealed = Array(room[0..<length])
+    let sealed = browser.sealed(1, reply)
     browser.step { _ = $0.send(sealed.span, &$1) }
     #expect(bench.heard(by: stationAddress).map(\.payload) == [reply])
     // The end gives the lease back, and the goodbye still goes through it.

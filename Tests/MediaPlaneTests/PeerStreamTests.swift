@@ -27,46 +27,23 @@ private final class Lender: PeerStreamCarrier {
 }
 
 /// A browser that UDP does not reach: a peer connection whose datagrams are frames on a connection.
-private final class Caller {
-  static let place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 50_000)
-  static let here = Endpoint(ourAddress, port: 8189)
-
-  let bench: Bench
+private final class Caller: Browser {
   let lender: Lender
-  let connection: PeerConnection
-  /// As the gateway names it, and as we do.
-  var line: SocketID
-  private var random = Random(seed: 3)
-  private var taken = 0
-  private(set) var heard: [[UInt8]] = []
-  private(set) var events: [PeerEvent] = []
+  private var read = 0
   /// How the stream is cut on its way.
   var cut = Int.max
 
-  init(_ bench: Bench, _ lender: Lender, line index: UInt32 = 900) {
-    self.bench = bench
+  init(_ bench: Bench, _ lender: Lender, line: UInt32 = 900) {
     self.lender = lender
-    line = SocketID(Handle(index: index, generation: 1))
-    var turn = Turn(now: bench.world.now, random: random.fork())
     // The gateway's side of the flow seen from the other end: the browser checks as if the connection were its socket.
-    connection = PeerConnection(
-      PeerConfiguration(
-        ice: ICEConfiguration(
-          .full, role: .controlling, bases: [ICEBase(.udp, local: Caller.place, socket: line)], tag: 9),
-        audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser"), SimulatedDTLS(number: 1), &turn)
+    super.init(bench, at: Endpoint(IPAddress(v4: 0x0A00_0030), port: 50_000), line: line)
   }
 
-  func dial() { bench.plane.streamOpened(line, local: Caller.here, remote: Caller.place) }
+  func dial() { bench.plane.streamOpened(line, local: Browser.server, remote: place) }
 
-  func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    let result = body(connection, &turn)
-    for entry in turn.out.entries { post(Array(turn.out.bytes[entry.range])) }
-    while let event = connection.next() { events.append(event) }
-    return result
-  }
+  override func carry(_ bytes: [UInt8], to remote: Endpoint) { frame(bytes) }
 
-  func post(_ message: [UInt8]) {
+  func frame(_ message: [UInt8]) {
     let framed = [UInt8(message.count >> 8), UInt8(message.count & 255)] + message
     let size = min(cut, framed.count)
     for start in stride(from: 0, to: framed.count, by: size) {
@@ -77,40 +54,13 @@ private final class Caller {
   /// Bytes of the stream, as they are.
   func bring(_ bytes: [UInt8]) { bench.plane.streamReceived(bytes.span, on: line) }
 
-  /// Carries what was written for us, and lets time pass.
-  func meet(_ milliseconds: Int = 1000) {
-    for _ in 0..<milliseconds / 10 {
-      let stream = lender.written[line] ?? []
-      while stream.count >= taken + 2 {
-        let size = Int(stream[taken]) << 8 | Int(stream[taken + 1])
-        guard stream.count >= taken + 2 + size else { break }
-        let message = Array(stream[taken + 2..<taken + 2 + size])
-        taken += 2 + size
-        let flow = Flow(.udp, local: Caller.place, remote: Caller.here, socket: line)
-        step { connection, turn in
-          var handshakes = 9
-          if case .rtp(.audio, let length) = connection.receive(
-            message.span, on: flow, &turn, handshakes: &handshakes)
-          {
-            heard.append(Array(connection.plain[0..<length]))
-          }
-        }
-      }
-      bench.pass(.milliseconds(10))
-      step { connection, turn in
-        var handshakes = 9
-        connection.advance(&turn, handshakes: &handshakes)
-      }
-    }
-  }
-
-  func sealed(_ sequence: UInt16, _ payload: [UInt8]) -> [UInt8] {
-    let plain = packet(8, sequence, UInt32(sequence) * 160, ssrc: 0xB0, payload)
-    var room = [UInt8](repeating: 0, count: 1500)
-    var span = room.mutableSpan
-    let length = connection.protect(
-      plain.span.extracting(0..<12), plain.span.extracting(12..<plain.count), into: &span)
-    return Array(room[0..<length])
+  override func next() -> (bytes: [UInt8], from: Endpoint)? {
+    let stream = lender.written[line] ?? []
+    guard stream.count >= read + 2 else { return nil }
+    let size = Int(stream[read]) << 8 | Int(stream[read + 1])
+    guard stream.count >= read + 2 + size else { return nil }
+    defer { read += 2 + size }
+    return (Array(stream[read + 2..<read + 2 + size]), Browser.server)
   }
 }
 
@@ -120,29 +70,18 @@ private final class Caller {
   ) {
     let bench = Bench()
     let lender = Lender()
-    try bench.plane.listenForPeers(at: [Caller.here], addresses: [], maker: SimulatedDTLS(number: 2))
-    bench.plane.offerStreams(at: [Caller.here], addresses: [], carrier: lender)
+    try bench.plane.listenForPeers(at: [Browser.server], addresses: [], maker: SimulatedDTLS(number: 2))
+    bench.plane.offerStreams(at: [Browser.server], addresses: [], carrier: lender)
     let station = try bench.leg()
     bench.plane.setRemote(station.leg, audio: bench.remote(stationAddress))
     let leg = try bench.plane.openPeer(PeerSpec())
     let caller = Caller(bench, lender)
     caller.cut = cut
-    let offer = caller.step { $0.createOffer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &$1) }
-    let answer = bench.plane.withPeer(leg) { connection, turn -> SessionDescription? in
-      try? connection.setRemote(offer: offer)
-      return try? connection.createAnswer(audio: PeerMedia([.pcma], .sendrecv), video: nil, &turn)
-    }
-    let described = try #require(answer ?? nil)
+    caller.dial()
+    let described = try caller.talk(to: station, by: leg)
     #expect(
       String(decoding: described.bytes, as: UTF8.self).contains(
         "tcp 1671429887 10.0.0.1 8189 typ host tcptype passive"))
-    bench.plane.setRemote(
-      leg,
-      audio: RemoteStream(
-        rtp: Endpoint(.anyV4, port: 9), signalledFrom: .anyV4, formats: [.pcma], telephoneEvent: nil))
-    bench.plane.bridge(station.leg, leg, keys: .translateBoth)
-    caller.dial()
-    caller.step { try? $0.setRemote(answer: described, &$1) }
     caller.meet()
     return (bench, lender, caller, station, leg)
   }
@@ -156,7 +95,7 @@ private final class Caller {
     caller.meet(20)
     #expect(caller.heard.map { Array($0.suffix(160)) } == [said])
     let reply = [UInt8](repeating: 0x33, count: 160)
-    caller.post(caller.sealed(1, reply))
+    caller.frame(caller.sealed(1, reply))
     #expect(bench.heard(by: stationAddress).map(\.payload) == [reply])
     // The end of the call ends the connection, after the goodbye.
     bench.plane.close(leg)
@@ -174,7 +113,7 @@ private final class Caller {
     for (number, attempt) in attempts.enumerated() {
       stranger.line = SocketID(Handle(index: 901 + UInt32(number), generation: 1))
       stranger.dial()
-      stranger.post(attempt)
+      stranger.frame(attempt)
       // An empty frame is no word; anything else but a check of a session that is here ends it.
       #expect(lender.closed.contains(stranger.line) == !attempt.isEmpty)
       #expect(!lender.kept.contains(stranger.line))
@@ -187,7 +126,7 @@ private final class Caller {
     // What comes after the end, or of a connection that nobody opened, meets nobody.
     stranger.bring([0, 1, 1])
     bench.plane.streamClosed(SocketID(Handle(index: 999, generation: 1)))
-    caller.post(caller.sealed(1, [UInt8](repeating: 1, count: 160)))
+    caller.frame(caller.sealed(1, [UInt8](repeating: 1, count: 160)))
     #expect(bench.heard(by: stationAddress).count == 1, "and the call goes on")
   }
 

@@ -197,8 +197,8 @@ import Wire
         at: station.audio, from: stationAddress)
       spectator.meet(20)
     }
-    #expect(spectator.sounds.count == 5)
-    let lost = spectator.sounds[2]
+    #expect(spectator.heard.count == 5)
+    let lost = spectator.heard[2]
     let number = UInt16(lost[2]) << 8 | UInt16(lost[3])
     let source = (8..<12).reduce(UInt32(0)) { $0 << 8 | UInt32(lost[$1]) }
     #expect(bench.world.sent.filter { $0.to == spectator.place }.count > 5)

@@ -7,27 +7,18 @@ import Testing
 import WebRTC
 import Wire
 
-/// A browser that looks: a peer connection at the other end of the plane's shared port, and what it sees, with every
-/// packet's number checked.
-final class Spectator {
-  private static let socket = SocketID(Handle(index: 1, generation: 1))
-
-  let bench: Bench
-  let connection: PeerConnection
-  let place: Endpoint
+/// A browser that looks, and what it sees, with every packet's number checked.
+final class Spectator: Browser {
   let leg: LegID
-  private var random: Random
-  private var taken = 0
   /// Packets of the picture, opened, in the order of their arrival.
   var packets: [(header: PacketHeader, bytes: [UInt8])] = []
-  /// The same of sent again, and of sound.
+  /// The same of sent again.
   var repairs: [(header: PacketHeader, bytes: [UInt8])] = []
-  var sounds: [[UInt8]] = []
   var controls: [[UInt8]] = []
   /// Chooses what is lost: the number of the datagram of media since the beginning.
   var loses: (Int) -> Bool = { _ in false }
   private var count = 0
-  var isConnected = false
+  var isConnected: Bool { events.contains(.connected) }
 
   static let h264 = Format(
     payloadType: 102, encoding: "H264", clockRate: 90_000,
@@ -37,22 +28,16 @@ final class Spectator {
   private let talks: Bool
 
   init(_ bench: Bench, number: UInt16 = 0, talks: Bool = false) throws {
-    self.bench = bench
     self.talks = talks
-    random = Random(seed: 300 + UInt64(number))
-    place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 6000 + number)
     leg = try bench.plane.openPeer(PeerSpec(kinds: .audioAndVideo))
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    var configuration = PeerConfiguration(
-      ice: ICEConfiguration(
-        .full, role: .controlling, bases: [ICEBase(.udp, local: place, socket: Spectator.socket)], tag: 9),
-      audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser")
-    configuration.takesPictures = true
-    configuration.repairSource = 0xB2
-    configuration.videoExtensions = ExtensionIDs.Kind.allCases
-    configuration.audioFeedback = ["nack"]
-    configuration.videoFeedback = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"]
-    connection = PeerConnection(configuration, SimulatedDTLS(number: 1), &turn)
+    let place = Endpoint(IPAddress(v4: 0x0A00_0030), port: 6000 + number)
+    super.init(bench, at: place, seed: 300 + UInt64(number)) { configuration in
+      configuration.takesPictures = true
+      configuration.repairSource = 0xB2
+      configuration.videoExtensions = ExtensionIDs.Kind.allCases
+      configuration.audioFeedback = ["nack"]
+      configuration.videoFeedback = ["nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"]
+    }
   }
 
   func offer(_ formats: [Format] = [Spectator.h264]) -> SessionDescription {
@@ -73,31 +58,8 @@ final class Spectator {
     step { try? $0.setRemote(answer: answer, &$1) }
   }
 
-  /// What the world kept was thrown away.
-  func forget() { taken = 0 }
-
   /// One packet of sound.
-  func say(_ sequence: UInt16, _ payload: [UInt8]) {
-    let plain = packet(8, sequence, UInt32(sequence) * 160, ssrc: 0xB0, payload)
-    var room = [UInt8](repeating: 0, count: 1500)
-    var span = room.mutableSpan
-    let length = connection.protect(
-      plain.span.extracting(0..<12), plain.span.extracting(12..<plain.count), into: &span)
-    post(Array(room[0..<length]))
-  }
-
-  @discardableResult func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
-    var turn = Turn(now: bench.world.now, random: random.fork())
-    let result = body(connection, &turn)
-    for entry in turn.out.entries { post(Array(turn.out.bytes[entry.range])) }
-    while let event = connection.next() { if event == .connected { isConnected = true } }
-    return result
-  }
-
-  func post(_ bytes: [UInt8]) {
-    bench.plane.received(
-      bytes.span, on: bench.world.socket(8189), from: place, to: Endpoint(ourAddress, port: 8189))
-  }
+  func say(_ sequence: UInt16, _ payload: [UInt8]) { post(sealed(sequence, payload)) }
 
   /// Says something about what it sees.
   func report(_ write: (inout ControlWriter) -> Void) {
@@ -111,50 +73,32 @@ final class Spectator {
     post(Array(room[0..<length]))
   }
 
-  /// Takes in what the plane sent here.
-  func hear() {
-    while taken < bench.world.sent.count {
-      let datagram = bench.world.sent[taken]
-      taken += 1
-      guard datagram.to == place else { continue }
-      if datagram.bytes[0] >> 6 == 2 {
-        count += 1
-        if loses(count) { continue }
-      }
-      let flow = Flow(.udp, local: place, remote: Endpoint(ourAddress, port: 8189), socket: Spectator.socket)
-      step { connection, turn in
-        var handshakes = 9
-        switch connection.receive(datagram.bytes.span, on: flow, &turn, handshakes: &handshakes) {
-        case .nothing: break
-        case .rtcp(let length): controls.append(Array(connection.plain[0..<length]))
-        case .rtp(.audio, let length): sounds.append(Array(connection.plain[0..<length]))
-        case .rtp(.video, let length):
-          let bytes = Array(connection.plain[0..<length])
-          guard let header = try? PacketHeader(parsing: bytes.span) else { return }
-          if let number = Spectator.transportNumber(header, bytes) {
-            arrivals[number] = (bench.world.now, length + 16)
-          }
-          if header.payloadType == connection.terms(.video)?.repairs.values.first {
-            repairs.append((header, bytes))
-          } else {
-            packets.append((header, bytes))
-          }
-        }
-      }
+  override func next() -> (bytes: [UInt8], from: Endpoint)? {
+    while let datagram = super.next() {
+      guard datagram.bytes[0] >> 6 == 2 else { return datagram }
+      count += 1
+      if !loses(count) { return datagram }
     }
+    return nil
   }
 
-  /// Hears, lets time pass, and does what is due, in steps of ten milliseconds.
-  func meet(_ milliseconds: Int = 1000) {
-    for _ in 0..<milliseconds / 10 {
-      hear()
-      bench.pass(.milliseconds(10))
-      step { connection, turn in
-        var handshakes = 9
-        connection.advance(&turn, handshakes: &handshakes)
+  override func note(_ reading: PeerReading) {
+    switch reading {
+    case .nothing: break
+    case .rtcp(let length): controls.append(Array(connection.plain[0..<length]))
+    case .rtp(.audio, _): super.note(reading)
+    case .rtp(.video, let length):
+      let bytes = Array(connection.plain[0..<length])
+      guard let header = try? PacketHeader(parsing: bytes.span) else { return }
+      if let number = Spectator.transportNumber(header, bytes) {
+        arrivals[number] = (bench.world.now, length + 16)
+      }
+      if header.payloadType == connection.terms(.video)?.repairs.values.first {
+        repairs.append((header, bytes))
+      } else {
+        packets.append((header, bytes))
       }
     }
-    hear()
   }
 
   /// Up to here nothing is missing.

@@ -240,15 +240,15 @@ struct Cinema {
         [UInt8](repeating: 0x55, count: 160 + index), samples: 160, codec: .pcma, into: cinema.feed)
       spectator.meet(20)
     }
-    #expect(spectator.sounds.map { $0.count - 12 } == [160, 161, 162])
-    let headers = try spectator.sounds.map { try PacketHeader(parsing: $0.span) }
+    #expect(spectator.heard.map { $0.count - 12 } == [160, 161, 162])
+    let headers = try spectator.heard.map { try PacketHeader(parsing: $0.span) }
     #expect(headers.map { $0.sequence &- headers[0].sequence } == [0, 1, 2])
     #expect(headers.map { $0.timestamp &- headers[0].timestamp } == [0, 160, 320])
     #expect(headers[0].payloadType == 8)
     plane.pushSound([UInt8](repeating: 0xFF, count: 160), samples: 160, codec: .pcmu, into: cinema.feed)
     spectator.meet(20)
-    #expect(spectator.sounds.count == 4, "and one law becomes the other")
-    #expect(spectator.sounds.last?[12] == 0xD5)
+    #expect(spectator.heard.count == 4, "and one law becomes the other")
+    #expect(spectator.heard.last?[12] == 0xD5)
   }
 
   @Test func whoeverOffersNoH264IsToldWhy() throws {
