@@ -4,19 +4,8 @@ import Simulation
 internal import WebRTC
 import Wire
 
-/// The sound of one call in a browser: a peer connection with a socket of its own, full ICE, and the keys of a
-/// simulated handshake. It is the gateway's own room from the other side; that real browsers agree with it is shown
-/// with real browsers.
-final class BrowserSound {
-  private let world: SimulatedWorld
-  private let connection: PeerConnection
-  /// What the connection believes its address to be.
-  private let base: Endpoint
-  private static let baseSocket = SocketID(Handle(index: 1, generation: 1))
-  private(set) var socket: SocketID
-  private var dice: Random
-  /// The other side is gone: told once.
-  private(set) var isLost = false
+/// The sound of one call in a browser.
+final class BrowserSound: BrowserPeer {
   /// Number of the keys that we send.
   private(set) var keyType: UInt8?
   /// The other end listens only when it is not us who may talk.
@@ -25,36 +14,10 @@ final class BrowserSound {
 
   /// Nil where no socket is to be had.
   init?(_ world: SimulatedWorld, source: UInt32, tag: UInt8, _ dice: inout Random) {
-    guard let socket = try? world.openDatagram(Endpoint(world.addresses[0], port: 0), DatagramOptions()),
-      let base = world.local(of: socket)
-    else { return nil }
-    self.world = world
-    self.socket = socket
-    self.base = base
-    self.dice = dice.fork()
-    var turn = Turn(now: world.now, random: self.dice.fork())
-    connection = PeerConnection(
-      PeerConfiguration(
-        ice: ICEConfiguration(
-          .full, role: .controlling, bases: [ICEBase(.udp, local: base, socket: BrowserSound.baseSocket)],
-          tag: UInt32(truncatingIfNeeded: self.dice.next())),
-        audioSource: source, videoSource: source &+ 1, canonicalName: "browser"), SimulatedDTLS(number: tag),
-      &turn)
-  }
-
-  private func step<Result>(_ body: (PeerConnection, inout Turn) -> Result) -> Result {
-    var turn = Turn(now: world.now, random: dice.fork())
-    let result = body(connection, &turn)
-    for entry in turn.out.entries {
-      world.send(turn.out.bytes[entry.range].span, on: socket, to: entry.flow.remote, from: nil)
+    super.init(world, named: "browser", tag: tag, &dice) { configuration, _ in
+      configuration.audioSource = source
+      configuration.videoSource = source &+ 1
     }
-    while let event = connection.next() {
-      switch event {
-      case .failed, .closed: isLost = true
-      default: break
-      }
-    }
-    return result
   }
 
   // MARK: Descriptions
@@ -91,10 +54,8 @@ final class BrowserSound {
     return bytes
   }
 
-  /// False when it is no answer to what was offered.
-  func settle(answer: [UInt8]) -> Bool {
-    guard let description = try? SessionDescription(parsing: answer) else { return false }
-    let isTaken = step { connection, turn in (try? connection.setRemote(answer: description, &turn)) != nil }
+  override func settle(answer: [UInt8]) -> Bool {
+    let isTaken = super.settle(answer: answer)
     note()
     return isTaken
   }
@@ -113,15 +74,6 @@ final class BrowserSound {
   }
 
   // MARK: Networks
-
-  /// The network gives it another port, and tells nobody: what a translator does that forgets.
-  func move() {
-    guard let other = try? world.openDatagram(Endpoint(world.addresses[0], port: 0), DatagramOptions()) else {
-      return
-    }
-    world.close(socket, flushing: false)
-    socket = other
-  }
 
   /// Another network: it asks for new paths (RFC 8840 section 4.4). The fragment for a PATCH.
   func restart() -> [UInt8] {
@@ -163,13 +115,8 @@ final class BrowserSound {
 
   /// The packet in the clear, when the datagram held one of sound.
   func receive(_ datagram: Span<UInt8>, from remote: Endpoint) -> [UInt8]? {
-    let flow = Flow(.udp, local: base, remote: remote, socket: BrowserSound.baseSocket)
-    return step { connection, turn in
-      var handshakes = 9
-      let reading = connection.receive(datagram, on: flow, &turn, handshakes: &handshakes)
-      guard case .rtp(.audio, let length) = reading else { return nil }
-      return Array(connection.plain[0..<length])
-    }
+    guard case .rtp(.audio, let length) = read(datagram, from: remote) else { return nil }
+    return Array(connection.plain[0..<length])
   }
 
   /// The datagram that left, if there is a way and there are keys.
@@ -183,21 +130,5 @@ final class BrowserSound {
       guard length > 0, connection.send(room.span.extracting(0..<length), &turn) else { return nil }
       return Array(room[0..<length])
     }
-  }
-
-  func advance() {
-    guard let deadline = connection.nextDeadline, deadline <= world.now else { return }
-    step { connection, turn in
-      var handshakes = 9
-      connection.advance(&turn, handshakes: &handshakes)
-    }
-  }
-
-  var nextDeadline: Instant? { isLost ? nil : connection.nextDeadline }
-
-  func close() {
-    step { connection, turn in connection.close(&turn) }
-    // The goodbye leaves at the end of this turn.
-    world.after(.milliseconds(1)) { [world, socket] in world.close(socket, flushing: false) }
   }
 }
