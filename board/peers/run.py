@@ -1,8 +1,10 @@
 """Runs the peer tests of this folder and reports one line a test; names of modules or tests as arguments choose."""
 
 import concurrent.futures
+import os
 import subprocess
 import sys
+import time
 import unittest
 
 # Two at a time: each has a gateway of its own, and addresses are shared but no ports.
@@ -13,7 +15,19 @@ ALONE = ["attackers", "web_clients", "browsers", "web_talks", "networks", "page"
 
 
 class Report(unittest.TestResult):
-    """One line a test, as board/test counts them."""
+    """One line a test, as board/test counts them; `took` are seconds and sentences."""
+
+    def __init__(self):
+        super().__init__()
+        self.took = []
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.took.append((time.monotonic() - self.began, self.sentence(test)))
 
     def addSuccess(self, test):
         print(f"ok {self.sentence(test)}", flush=True)
@@ -34,27 +48,43 @@ class Report(unittest.TestResult):
 
 
 def run(names):
-    result = Report()
+    result, began = Report(), time.monotonic()
     unittest.defaultTestLoader.loadTestsFromNames(names).run(result)
+    between = time.monotonic() - began - sum(seconds for seconds, _ in result.took)
+    print(f"took {between:.0f} s: before and between the tests")
+    for seconds, sentence in sorted(result.took, reverse=True)[:5]:
+        print(f"took {seconds:.0f} s: {sentence}", flush=True)
     return 1 if result.failures or result.errors else 0
 
 
 def run_apart(module, again=True):
-    """A module that fails beside others is run once more, when `again`; what it says then is what counts, and the first
-    failure stays in the output."""
-    done = subprocess.run([sys.executable, __file__, module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode and again:
+    """Status, seconds, and seconds of a core. A module that fails beside others is run once more, when `again`; what it says
+    then is what counts, and the first failure stays in the output."""
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, __file__, module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with process.stdout:
+        output = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status = os.waitstatus_to_exitcode(status)
+    cost = time.monotonic() - began, used.ru_utime + used.ru_stime
+    if status and again:
         print(f"{module} failed, and runs again:", flush=True)
-        print("".join(f"  first: {line}\n" for line in done.stdout.splitlines() if not line.startswith("ok ")), flush=True)
-        return run_apart(module, again=False)
-    print(done.stdout, end="", flush=True)
-    if done.returncode and "FAIL " not in done.stdout:
-        print(f"FAIL {module}: ended with status {done.returncode}", flush=True)
-    return done.returncode
+        print("".join(f"  first: {line}\n" for line in output.splitlines() if not line.startswith("ok ")), flush=True)
+        name, status, *costs = run_apart(module, again=False)
+        return name, status, *map(sum, zip(cost, costs))
+    print(output, end="", flush=True)
+    if status and "FAIL " not in output:
+        print(f"FAIL {module}: ended with status {status}", flush=True)
+    return module, status, *cost
 
 
 if sys.argv[1:]:
     sys.exit(run(sys.argv[1:]))
+began = time.monotonic()
 with concurrent.futures.ThreadPoolExecutor(2) as pool:
     outcomes = list(pool.map(run_apart, SIDE_BY_SIDE))
-sys.exit(max(outcomes + [run_apart(module) for module in ALONE]))
+outcomes += [run_apart(module) for module in ALONE]
+for module, _, seconds, busy in sorted(outcomes, key=lambda outcome: -outcome[2]):
+    print(f"{module}: {seconds:.0f} s, {busy:.0f} s of a core")
+print(f"all modules: {time.monotonic() - began:.0f} s")
+sys.exit(max(status for _, status, *_ in outcomes))
