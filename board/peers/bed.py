@@ -53,8 +53,9 @@ def free_port(address=GATEWAY, kind=socket.SOCK_DGRAM):
         return probe.getsockname()[1]
 
 
-def building(**changes):
-    """The building most tests use: unit 401 with two panels, a mobile; 402 with one; a guard; one trusted station."""
+def building(camera=None, **changes):
+    """The building most tests use: unit 401 with two panels, a mobile; 402 with one; a guard; one trusted station, which
+    shows who rings where `camera` is a source."""
     directory = {
         "site": {"id": "lilas", "name": "Les Lilas", "timezone": "Europe/Paris"},
         "building": {"id": "bat-a", "name": "A"},
@@ -86,6 +87,9 @@ def building(**changes):
             {"id": "rear", "actuator": {"kind": "none"}, "openCode": "#"},
         ],
     }
+    if camera:
+        directory["cameras"] = [{"id": "entrance", "source": camera, "view": "ring"}]
+        directory["stations"][0]["camera"] = "entrance"
     directory.update(changes)
     return directory
 
@@ -260,6 +264,17 @@ class Sipp:
             self.process.wait()
 
 
+def is_open(connection):
+    """Whether the other side has not ended a connection on which it says nothing."""
+    connection.setblocking(False)
+    try:
+        return bool(connection.recv(1))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
 def register(gateway, user, password, address, port, transport="udp", expires=300):
     """Registers `user` with digest through sipp, its contact being address:port."""
     Sipp("register", gateway, address, port, transport, user=user, password=password,
@@ -281,12 +296,12 @@ class Stage(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.gateway = Gateway(cls.directory())
-        cls.secrets = {}
+        cls.share(Gateway(cls.directory()))
 
     @classmethod
-    def tearDownClass(cls):
-        cls.gateway.close()
+    def share(cls, gateway):
+        cls.gateway, cls.secrets = gateway, {}
+        cls.addClassCleanup(gateway.close)
 
     def setUp(self):
         self.stack = contextlib.ExitStack()

@@ -7,7 +7,6 @@ was asked.
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess

@@ -1,48 +1,14 @@
 """Door stations played by sipp call units whose panels are played by sipp; voices are checked by frequency."""
 
-import contextlib
+import socket
 import unittest
 
-import bed
-from bed import Gateway, Sipp, Voice, media_of, register, wait_for
+from bed import Stage, media_of, wait_for
 
 STATION, PANEL, KITCHEN, OTHER = "127.0.0.10", "127.0.0.21", "127.0.0.22", "127.0.0.31"
 
 
-class DoorCall(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.gateway = Gateway(bed.building())
-        cls.secrets = {name: cls.gateway.enroll(name)
-                       for name in ["panel401", "kitchen401", "panel402", "guard1", "intercom-rear"]}
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.gateway.close()
-
-    def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
-
-    def voice(self, address, frequency, **options):
-        voice = Voice(address, frequency, **options)
-        self.stack.callback(voice.close)
-        return voice
-
-    def sipp(self, scenario, address, **options):
-        run = Sipp(scenario, self.gateway, address, **options)
-        self.stack.callback(run.stop)
-        return run
-
-    def panel(self, scenario, account, address, transport="udp", **keys):
-        """A registered panel that waits in `scenario`."""
-        port = bed.free_port(address)
-        register(self.gateway, account, self.secrets[account], address, port, transport)
-        self.stack.callback(lambda: register(self.gateway, account, self.secrets[account], address, port, transport, 0))
-        run = self.sipp(scenario, address, port=port, transport=transport,
-                        keys={"media": 9, "after": 200, "talk": 500, **keys})
-        return run
-
+class DoorCall(Stage):
     def station(self, scenario, target="401", **keys):
         return self.sipp(scenario, STATION, keys={"media": 9, "talk": 1500, "caller": target, "target": target, **keys})
 
@@ -51,12 +17,7 @@ class DoorCall(unittest.TestCase):
         answering = self.panel("panel_answer", "panel401", PANEL, media=resident.port)
         other = self.panel("panel_cancelled", "kitchen401", KITCHEN, cause=200)
         call = self.station("station_call", media=visitor.port)
-        answering.wait_until_received("ACK sip:")
-        resident.send_to(*media_of(answering.messages(), "INVITE sip:"))
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        wait_for("the visitor is heard", lambda: resident.hears(700) > 0.8, 3)
-        wait_for("the resident is heard", lambda: visitor.hears(1100) > 0.8, 3)
+        self.meet(visitor, resident, answering, call)
         call.finish()
         answering.finish()
         other.finish()
@@ -68,11 +29,9 @@ class DoorCall(unittest.TestCase):
         self.assertGreater(legs["panel401"]["packetsOut"], 20)
 
     def test_a_registered_station_calls_with_digest(self):
-        port = bed.free_port("127.0.0.11")
-        secret = self.secrets["intercom-rear"]
-        register(self.gateway, "intercom-rear", secret, "127.0.0.11", port)
+        port = self.register("intercom-rear", "127.0.0.11")
         answering = self.panel("panel_answer", "panel402", OTHER)
-        call = self.sipp("station_registered_call", "127.0.0.11", port=port, user="intercom-rear", password=secret,
+        call = self.sipp("station_registered_call", "127.0.0.11", port=port, user="intercom-rear", password=self.secret("intercom-rear"),
                          keys={"media": 9, "talk": 300, "caller": "intercom-rear", "target": "402"})
         call.finish()
         answering.wait_until_received("BYE ")
@@ -146,12 +105,7 @@ class DoorCall(unittest.TestCase):
         visitor, resident = self.voice(STATION, 700), self.voice(OTHER, 1100)
         panel = self.panel("panel_answer", "panel402", OTHER, media=resident.port)
         call = self.station("station_late_offer", target="402", media=visitor.port, talk=1500)
-        panel.wait_until_received("ACK sip:")
-        resident.send_to(*media_of(panel.messages(), "INVITE sip:"))
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        wait_for("the visitor is heard", lambda: resident.hears(700) > 0.8, 3)
-        wait_for("the resident is heard", lambda: visitor.hears(1100) > 0.8, 3)
+        self.meet(visitor, resident, panel, call)
         call.finish()
 
     def test_hold_and_resume_keep_the_call(self):
@@ -177,7 +131,6 @@ class DoorCall(unittest.TestCase):
         panel.finish()
 
     def test_foreign_packets_are_counted_and_never_heard_before_and_during_the_call(self):
-        import socket
         visitor, resident = self.voice(STATION, 700), self.voice(OTHER, 1100)
         panel = self.panel("panel_answer", "panel402", OTHER, media=resident.port, after=600)
         call = self.station("station_call", target="402", media=visitor.port, talk=2500)

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import bed
-from bed import Stage, media_of, wait_for
+from bed import Stage, media_of
 from script import (answered, answers, asks, hears, hung_up, invites, rings, rung, says, script, waits)
 
 STATION, REAR, PANEL, DEVICE = "127.0.0.10", "127.0.0.13", "127.0.0.27", "127.0.0.90"
@@ -113,13 +113,8 @@ class Doors(Stage):
             "tls": Akuvox("secure", certificate=cls.certificates[0]), "fails": Akuvox("trigger", "fails"),
             "silent": Akuvox("secure", "silent"), "cut": Akuvox("legacy", "cut"), "locked": Akuvox("secure"),
         }
+        cls.addClassCleanup(lambda: [device.close() for device in cls.devices.values()])
         super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        for device in cls.devices.values():
-            device.close()
 
     @classmethod
     def certificate(cls, name):

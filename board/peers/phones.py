@@ -12,14 +12,26 @@ import unittest
 import wave
 
 import bed
-from bed import Gateway, Sipp, Voice, media_of, strength, wait_for
+from bed import Stage, media_of, strength, wait_for
 
 STATION = "127.0.0.10"
 # Phones bind their media to every address, and the kernel then sends it from this one.
 HOST = "127.0.0.1"
 
 
-class Baresip:
+class Phone:
+    """A program with a folder of its own, which both end with it."""
+
+    def close(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Baresip(Phone):
     """A baresip on an address of its own, steered over its TCP control port, that records what it hears."""
 
     def __init__(self, gateway, account, secret, address, transport="udp", codecs="PCMA,PCMU", frequency=440,
@@ -98,16 +110,8 @@ ctrl_tcp_listen {address}:{self.control_port}
             samples = [int.from_bytes(frames[i:i + 2], "little", signed=True) for i in range(0, len(frames) - 1, step)]
             return samples, recorded.getframerate()
 
-    def close(self):
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
-
-class Linphone:
+class Linphone(Phone):
     """A linphone daemon that answers by itself and plays a file into the call."""
 
     def __init__(self, gateway, account, secret, address, transport="tls"):
@@ -182,36 +186,13 @@ auto_answer=1
                 return wait_for("linphone is heard", is_heard, 1.5)
         raise AssertionError("linphone is not heard")
 
-    def close(self):
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
-
-class Phones(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.gateway = Gateway(bed.building())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.gateway.close()
-
-    def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
-
+class Phones(Stage):
     def ring(self, target, talk=2500, codecs="8 0"):
         """Rings `target` from the trusted station with a 700 Hz voice; gives the call and the voice back."""
-        voice = Voice(STATION, 700)
-        self.stack.callback(voice.close)
-        call = Sipp("station_call", self.gateway, STATION,
-                    keys={"media": voice.port, "talk": talk, "caller": target, "target": target,
-                          "codecs": codecs})
-        self.stack.callback(call.stop)
+        voice = self.voice(STATION, 700)
+        call = self.sipp("station_call", STATION, keys={
+            "media": voice.port, "talk": talk, "caller": target, "target": target, "codecs": codecs})
         return call, voice
 
     def talk(self, phone, call, voice, frequency):
@@ -225,7 +206,7 @@ class Phones(unittest.TestCase):
         self.assertGreater(strength(middle, frequency, rate), 0.7, "the panel heard the visitor's tone")
 
     def baresip(self, account, address, **options):
-        phone = Baresip(self.gateway, account, self.gateway.enroll(account), address, **options)
+        phone = Baresip(self.gateway, account, self.secret(account), address, **options)
         self.stack.callback(phone.close)
         return phone
 
@@ -276,7 +257,7 @@ class Phones(unittest.TestCase):
         self.check_recording(phone, 700)
 
     def test_linphone_over_tls_answers_and_is_heard(self):
-        phone = Linphone(self.gateway, "mobile401", self.gateway.enroll("mobile401"), "127.0.0.44")
+        phone = Linphone(self.gateway, "mobile401", self.secret("mobile401"), "127.0.0.44")
         self.stack.callback(phone.close)
         call, voice = self.ring("mobile401", talk=4000)
         call.wait_until_received("SIP/2.0 200 OK", 15)

@@ -1,31 +1,18 @@
 """`vestibule ring` rings panels that sipp and baresip play, hears them, and says so."""
 
-import contextlib
 import json
 import subprocess
 import time
 import unittest
 
 import bed
-from bed import Gateway, Sipp, Voice, media_of, register, wait_for
+from bed import Stage, media_of, wait_for
 from phones import HOST, Baresip
 
 PANEL, KITCHEN, OTHER = "127.0.0.21", "127.0.0.22", "127.0.0.31"
 
 
-class RingVerb(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.gateway = Gateway(bed.building())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.gateway.close()
-
-    def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
-
+class RingVerb(Stage):
     def ring(self, *words):
         """The command under way; `outcome` waits for its end."""
         run = subprocess.Popen([bed.CLI, "--socket", self.gateway.socket, "ring", *words, "--json"],
@@ -38,17 +25,10 @@ class RingVerb(unittest.TestCase):
         return run.returncode, json.loads(text) if text.strip() else None, errors
 
     def panel(self, scenario, account, address, **keys):
-        port = bed.free_port(address)
-        secret = self.gateway.enroll(account)
-        register(self.gateway, account, secret, address, port)
-        self.stack.callback(lambda: register(self.gateway, account, secret, address, port, expires=0))
-        run = Sipp(scenario, self.gateway, address, port=port, keys={"media": 9, "after": 200, "station": ".*", **keys})
-        self.stack.callback(run.stop)
-        return run
+        return super().panel(scenario, account, address, **{"station": ".*", **keys})
 
     def answered_by_sipp(self, *words, station):
-        resident = Voice(PANEL, 1100)
-        self.stack.callback(resident.close)
+        resident = self.voice(PANEL, 1100)
         panel = self.panel("panel_answer", "panel401", PANEL, media=resident.port, station=station)
         run = self.ring("401", "--seconds", "3", *words)
         panel.wait_until_received("ACK sip:")
@@ -72,7 +52,7 @@ class RingVerb(unittest.TestCase):
         self.answered_by_sipp("--as", "intercom-rear", station="Rear")
 
     def test_ring_is_answered_by_baresip(self):
-        phone = Baresip(self.gateway, "panel402", self.gateway.enroll("panel402"), HOST)
+        phone = Baresip(self.gateway, "panel402", self.secret("panel402"), HOST)
         self.stack.callback(phone.close)
         run = self.ring("402", "--seconds", "2")
         wait_for("baresip rings", lambda: "Incoming call" in phone.text())

@@ -4,8 +4,8 @@ import unittest
 
 import bed
 from bed import Stage, media_of, wait_for
-from script import (CALLER, VIA, answered, answers, asks, hangs_up, hears, hung_up, invites, provisional, refused,
-                    requests, responds, rings, rung, says, script, sdp, send, waits)
+from script import (answered, answers, asks, hangs_up, hears, hung_up, invites, refused, requests, responds, rings, rung,
+                    says, script, waits)
 
 STATION, PANEL, KITCHEN, OTHER, GUARD = "127.0.0.10", "127.0.0.25", "127.0.0.26", "127.0.0.35", "127.0.0.55"
 

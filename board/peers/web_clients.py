@@ -169,19 +169,7 @@ class WebClients(unittest.TestCase):
             one.connect(("127.0.0.1", self.gateway.https_port))
             idle.append(one)
 
-        def open_ones():
-            count = 0
-            for one in idle:
-                one.setblocking(False)
-                try:
-                    count += 1 if one.recv(1) else 0
-                except BlockingIOError:
-                    count += 1
-                except OSError:
-                    pass
-            return count
-
-        wait_for("no more than 16 stay", lambda: open_ones() <= 16, 5)
+        wait_for("no more than 16 stay", lambda: sum(map(bed.is_open, idle)) <= 16, 5)
         for secure in [True, False]:
             took = min(self.request("127.0.0.78", secure) for _ in range(3))
             self.assertLess(took, 0.3, "a resident is answered meanwhile")

@@ -5,9 +5,9 @@ import time
 import unittest
 
 import bed
-from bed import Stage, Voice, media_of, register, wait_for
+from bed import Stage, media_of, wait_for
 from phones import HOST, Baresip, Linphone
-from script import answered, answers, hangs_up, hears, hung_up, invites, refused, responds, rings, rung, script, waits
+from script import answers, hears, hung_up, invites, refused, responds, rings, rung, script
 
 STATION, PANEL, OTHER, MOBILE = "127.0.0.10", "127.0.0.28", "127.0.0.38", "127.0.0.45"
 
