@@ -1,11 +1,10 @@
 """What a device was given outlives the daemon: links, bearers and cookies; and so does what was taken back."""
 
-import http.client
-import json
 import unittest
 
 import bed
 from bed import Gateway, wait_for
+from whep_client import ask
 
 
 def directory():
@@ -20,19 +19,13 @@ class Credentials(unittest.TestCase):
         self.addCleanup(self.gateway.close)
 
     def ask(self, method, path, bearer=None, cookie=None, body=None):
-        """Status, fields and JSON of one answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=5)
-        fields = {"Origin": f"http://127.0.0.1:{self.gateway.http_port}", "Content-Type": "application/json"}
+        origin = f"http://127.0.0.1:{self.gateway.http_port}"
+        fields = {"Origin": origin, "Content-Type": "application/json"}
         if bearer:
             fields["Authorization"] = f"Bearer {bearer}"
         if cookie:
             fields["Cookie"] = cookie
-        connection.request(method, path, body, fields)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        kind = answer.getheader("Content-Type") or ""
-        return answer.status, answer.headers, json.loads(text) if "json" in kind else None
+        return ask(method, origin + path, fields, body)
 
     def link(self):
         return self.gateway.run("enroll", "web401", "--format", "url")["url"].split("#enroll=")[1]
@@ -40,9 +33,14 @@ class Credentials(unittest.TestCase):
     def redeem(self, token):
         return self.ask("POST", f"/provision/{token}")
 
+    def redeemed(self, token):
+        answer = self.redeem(token)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json
+
     def account(self, **proof):
-        status, _, session = self.ask("GET", "/api/v1/session", **proof)
-        return session["account"] if status == 200 else status
+        told = self.ask("GET", "/api/v1/session", **proof)
+        return told.json["account"] if told.status == 200 else told.status
 
     def restart(self, kills):
         if kills:
@@ -52,11 +50,10 @@ class Credentials(unittest.TestCase):
         self.gateway.start()
 
     def test_a_bearer_and_its_cookie_outlive_a_kill_and_a_restart(self):
-        status, _, given = self.redeem(self.link())
-        self.assertEqual(status, 200)
-        status, fields, _ = self.ask("POST", "/api/v1/session", bearer=given["bearer"])
-        self.assertEqual(status, 204)
-        cookie = fields["Set-Cookie"].split(";")[0]
+        given = self.redeemed(self.link())
+        told = self.ask("POST", "/api/v1/session", bearer=given["bearer"])
+        self.assertEqual(told.status, 204)
+        cookie = told["Set-Cookie"].split(";")[0]
         for kills in [True, False, True]:
             self.restart(kills)
             self.assertEqual(self.account(bearer=given["bearer"]), "web401")
@@ -69,41 +66,39 @@ class Credentials(unittest.TestCase):
             self.assertNotIn(given["bearer"].encode(), file.read())
 
     def opens(self, cookie):
-        status, _, opened = self.ask("POST", "/api/v1/doors/entrance/open", cookie=cookie, body="{}")
-        self.assertEqual(status, 200)
-        self.assertIn(opened["reason"], [None, "cooldown"])
-        return opened["result"] == "opened"
+        opened = self.ask("POST", "/api/v1/doors/entrance/open", cookie=cookie, body="{}")
+        self.assertEqual(opened.status, 200)
+        self.assertIn(opened.json["reason"], [None, "cooldown"])
+        return opened.json["result"] == "opened"
 
     def test_a_link_waits_through_a_kill_and_is_good_once(self):
         token = self.link()
         self.restart(kills=True)
-        status, _, given = self.redeem(token)
-        self.assertEqual(status, 200)
+        given = self.redeemed(token)
         self.assertEqual(self.account(bearer=given["bearer"]), "web401")
         self.restart(kills=True)
-        self.assertEqual(self.redeem(token)[0], 410, "what was redeemed stays so")
+        self.assertEqual(self.redeem(token).status, 410, "what was redeemed stays so")
 
     def test_what_was_revoked_stays_revoked(self):
         token = self.link()
-        given = self.redeem(self.link())[2]
+        given = self.redeemed(self.link())
         self.assertEqual(self.gateway.run("revoke", "web401")["revoked"], 1)
         self.assertEqual(self.account(bearer=given["bearer"]), 401)
         self.restart(kills=True)
         self.assertEqual(self.account(bearer=given["bearer"]), 401)
-        self.assertEqual(self.redeem(token)[0], 410, "and so do links that were on their way")
+        self.assertEqual(self.redeem(token).status, 410, "and so do links that were on their way")
 
     def test_a_page_that_forgot_itself_is_forgotten(self):
-        first, second = self.redeem(self.link())[2], self.redeem(self.link())[2]
-        self.assertEqual(self.ask("DELETE", "/api/v1/session", bearer=first["bearer"])[0], 204)
+        first, second = self.redeemed(self.link()), self.redeemed(self.link())
+        self.assertEqual(self.ask("DELETE", "/api/v1/session", bearer=first["bearer"]).status, 204)
         self.restart(kills=True)
         self.assertEqual(self.account(bearer=first["bearer"]), 401)
         self.assertEqual(self.account(bearer=second["bearer"]), "web401", "the other devices of the account stay")
 
     def test_quiet_outlives_a_kill(self):
-        given = self.redeem(self.link())[2]
-        status, _, answer = self.ask(
-            "PUT", "/api/v1/accounts/web401/dnd", bearer=given["bearer"], body='{"dnd":true}')
-        self.assertEqual((status, answer["dnd"]), (200, True))
+        given = self.redeemed(self.link())
+        told = self.ask("PUT", "/api/v1/accounts/web401/dnd", bearer=given["bearer"], body='{"dnd":true}')
+        self.assertEqual((told.status, told.json["dnd"]), (200, True))
         self.restart(kills=True)
         self.assertTrue(self.gateway.account("web401")["dnd"])
 

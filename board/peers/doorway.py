@@ -1,37 +1,20 @@
 """Who rings is seen by WHEP, answered by it, and photographed: a player that is no browser (aiortc) does as a resident's
 application would, with the token that the ring's event brings."""
 
-import asyncio
 import contextlib
 import http.client
 import json
 import os
-import struct
 import subprocess
 import threading
 import unittest
 
 import bed
 import browser
+import whep_client
+import whep_gateway
 from bed import Gateway, wait_for
-
-
-def directory():
-    return {
-        "site": {"id": "lilas", "name": "Les Lilas", "timezone": "Europe/Paris"},
-        "building": {"id": "bat-a", "name": "A"},
-        "units": [
-            {"number": "401", "accounts": [{"username": "web401", "kind": "browser"}], "doors": ["entrance"]},
-            {"number": "402", "accounts": [{"username": "web402", "kind": "browser"}], "doors": ["entrance"]}],
-        "stations": [
-            {"username": "gate", "name": "Gate", "camera": "entrance", "door": "entrance"},
-            {"username": "rear", "name": "Rear", "camera": "dark", "door": "entrance"}],
-        "cameras": [
-            {"id": "entrance", "source": "test:pattern", "view": "ring"},
-            {"id": "dark", "source": f"rtsp://127.0.0.1:{bed.free_port(kind=bed.socket.SOCK_STREAM)}/none",
-             "view": "always"}],
-        "doors": [{"id": "entrance", "actuator": {"kind": "none"}}],
-    }
+from whep_client import ask, offer
 
 
 class Device:
@@ -40,7 +23,7 @@ class Device:
     def __init__(self, gateway, account):
         self.gateway, self.events = gateway, []
         link = gateway.run("enroll", account, "--format", "url")["url"].split("#enroll=")[1]
-        self.bearer = json.loads(self.ask("POST", f"/provision/{link}", token=None)[2])["bearer"]
+        self.bearer = self.ask("POST", f"/provision/{link}", token=None).json["bearer"]
         self.stream = http.client.HTTPConnection("127.0.0.1", gateway.http_port)
         self.stream.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {self.bearer}"})
         self.answer = self.stream.getresponse()
@@ -59,17 +42,12 @@ class Device:
         self.stream.sock and self.stream.sock.shutdown(bed.socket.SHUT_RDWR)
 
     def ask(self, method, path, token="", body=None, **fields):
-        """Status, fields and body; `token`: this device's own unless told, None for none."""
+        """`token`: this device's own unless told, None for none."""
         fields = {name.replace("_", "-"): value for name, value in fields.items()}
         token = self.bearer if token == "" else token
         if token:
             fields["Authorization"] = f"Bearer {token}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=15)
-        connection.request(method, path, body, fields)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, answer, body
+        return ask(method, f"http://127.0.0.1:{self.gateway.http_port}{path}", fields, body)
 
     def told(self, kind, call=None):
         return [one for one in list(self.events) if one["type"] == kind and call in (None, one["call"])]
@@ -78,87 +56,26 @@ class Device:
         return wait_for("it rings", lambda: [one for one in self.told("call.ringing") if "token" in one])[-1]
 
 
-class Player:
-    """An aiortc peer: it watches, and with `tone` it speaks, a sine of so many hertz."""
+class Player(whep_client.Player):
+    """A player that asks a device's gateway at once; `answer` is what came back."""
 
     def __init__(self, device, token, tone=None, camera="entrance"):
-        self.device, self.token, self.frames = device, token, {"video": 0, "audio": 0}
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        self.camera, self.tone = camera, tone
-        self.status, self.answer, self.body = self.on_loop(self.begin())
+        super().__init__(kinds=("video",), tone=tone)
+        self.device = device
+        self.answer = device.ask("POST", f"/whep/{camera}", token, self.local(), Content_Type="application/sdp")
+        self.status, self.body, self.location = self.answer.status, self.answer.body, self.answer["Location"]
+        if self.status == 201:
+            self.accept(self.answer.text)
 
-    def on_loop(self, step):
-        return asyncio.run_coroutine_threadsafe(step, self.loop).result(20)
-
-    async def begin(self):
-        import aiortc
-        self.peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
-
-        @self.peer.on("track")
-        def come(track):
-            asyncio.ensure_future(self.watch(track))
-
-        self.peer.addTransceiver("video", direction="recvonly")
-        if self.tone:
-            self.peer.addTrack(sine(self.tone))
-        await self.peer.setLocalDescription(await self.peer.createOffer())
-        outcome = self.device.ask(
-            "POST", f"/whep/{self.camera}", self.token, self.peer.localDescription.sdp, Content_Type="application/sdp")
-        if outcome[0] == 201:
-            await self.peer.setRemoteDescription(aiortc.RTCSessionDescription(outcome[2].decode(), "answer"))
-        return outcome
-
-    async def watch(self, track):
-        import aiortc.mediastreams
-        try:
-            while True:
-                await track.recv()
-                self.frames[track.kind] += 1
-        except aiortc.mediastreams.MediaStreamError:
-            pass
-
-    @property
-    def location(self):
-        return self.answer.getheader("Location")
-
-    @property
-    def state(self):
-        return self.peer.connectionState
-
-    def sees(self, count, seconds=10):
-        before = self.frames["video"]
-        wait_for(f"{count} pictures, not {self.frames}", lambda: self.frames["video"] >= before + count, seconds)
-
-    def close(self):
-        self.on_loop(self.peer.close())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-
-
-def sine(hertz):
-    import math
-    import aiortc
-    from av import AudioFrame
-
-    class Tone(aiortc.mediastreams.AudioStreamTrack):
-        async def recv(self):
-            frame = await super().recv()
-            count, rate = frame.samples, frame.sample_rate
-            start = frame.pts
-            samples = [int(9000 * math.sin(2 * math.pi * hertz * (start + place) / rate)) for place in range(count)]
-            made = AudioFrame(format="s16", layout="mono", samples=count)
-            made.planes[0].update(struct.pack(f"<{count}h", *samples))
-            made.pts, made.sample_rate, made.time_base = frame.pts, rate, frame.time_base
-            return made
-
-    return Tone()
+    def sees(self, count):
+        self.decodes(count, seconds=10)
 
 
 class Doorway(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         browser.aiortc()
-        cls.gateway = Gateway(directory())
+        cls.gateway = Gateway(whep_gateway.directory())
         cls.addClassCleanup(cls.gateway.close)
 
     def device(self, account="web401"):
@@ -173,7 +90,7 @@ class Doorway(unittest.TestCase):
 
     def ring(self, seconds=6):
         caller = subprocess.Popen(
-            [bed.CLI, "--socket", self.gateway.socket, "ring", "401", "--as", "gate", "--seconds", str(seconds), "--json"],
+            [bed.CLI, "--socket", self.gateway.socket, "ring", "401", "--as", "intercom-main", "--seconds", str(seconds), "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
         def end():
@@ -188,7 +105,7 @@ class Doorway(unittest.TestCase):
         return caller
 
     def metric(self, name):
-        lines = Device.ask(self, "GET", "/metrics", None)[2].decode().split("\n")
+        lines = ask("GET", f"http://127.0.0.1:{self.gateway.http_port}/metrics").text.split("\n")
         return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
 
     def test_who_speaks_answers_the_door_and_the_picture_stays(self):
@@ -207,16 +124,16 @@ class Doorway(unittest.TestCase):
         [leg] = [leg for leg in call["legs"] if leg["account"] == "web401" and leg["state"] == "talking"]
         self.assertGreater(leg["packetsIn"], 50)
         looks.sees(10)
-        tag = talks.answer.getheader("ETag")
+        tag = talks.answer["ETag"]
         self.assertEqual(talks.device.ask("PATCH", talks.location, token, "a=nonsense", If_Match='"other"',
-                                          Content_Type="application/trickle-ice-sdpfrag")[0], 412)
-        self.assertNotEqual(tag, looks.answer.getheader("ETag"))
+                                          Content_Type="application/trickle-ice-sdpfrag").status, 412)
+        self.assertNotEqual(tag, looks.answer["ETag"])
         report = json.loads(caller.communicate(timeout=20)[0])
         self.assertTrue(report["answered"])
         self.assertEqual(report["by"], "web401")
         self.assertGreater(report["audio"]["received"], 50)
         wait_for("both ends are told goodbye", lambda: looks.state == "closed" and talks.state == "closed")
-        self.assertEqual(device.ask("GET", looks.location, token=None)[0], 404)
+        self.assertEqual(device.ask("GET", looks.location, token=None).status, 404)
 
     def test_a_million_bad_packets_do_not_end_a_talk(self):
         device = self.device()
@@ -226,9 +143,7 @@ class Doorway(unittest.TestCase):
         self.assertEqual(talks.status, 201, talks.body)
         talks.sees(20)
         memory = bed.memory(self.gateway)
-        [transport] = {one.receiver.transport.transport for one in talks.peer.getTransceivers()
-                       if one.receiver.transport.state == "connected"}
-        pair = next(iter(transport._connection._nominated.values()))
+        pair = next(iter(talks.ice._connection._nominated.values()))
         forged = bytearray(os.urandom(172))
         forged[:2] = b"\x80\x08"
         # From the socket that proved itself: strangers' packets would go no further than ICE.
@@ -255,10 +170,10 @@ class Doorway(unittest.TestCase):
         talks = self.player(device, token, tone=800)
         self.assertEqual(talks.status, 201, talks.body)
         talks.sees(5)
-        self.assertEqual(device.ask("DELETE", talks.location, token=None)[0], 200)
+        self.assertEqual(device.ask("DELETE", talks.location, token=None).status, 200)
         wait_for("the call ends", lambda: not self.gateway.run("calls"))
         self.assertEqual(self.gateway.last_record()["end"], "answered")
-        self.assertEqual(device.ask("POST", "/whep/entrance", token, "v=0", Content_Type="application/sdp")[0], 401)
+        self.assertEqual(device.ask("POST", "/whep/entrance", token, "v=0", Content_Type="application/sdp").status, 401)
 
     def test_a_ring_leaves_three_pictures_for_those_it_was_for(self):
         device, neighbour = self.device(), self.device("web402")
@@ -271,9 +186,9 @@ class Doorway(unittest.TestCase):
         [record] = [one for one in self.gateway.run("cdr") if one["id"] == call]
         self.assertEqual([one["moment"] for one in record["snapshots"]], ["ring", "after", "end"])
         for one in record["snapshots"]:
-            status, answer, picture = device.ask("GET", one["url"])
-            self.assertEqual((status, answer.getheader("Content-Type"), picture[:3]), (200, "image/jpeg", b"\xff\xd8\xff"))
-            self.assertEqual(neighbour.ask("GET", one["url"])[0], 404, "it was not rung")
+            answer = device.ask("GET", one["url"])
+            self.assertEqual((answer.status, answer["Content-Type"], answer.body[:3]), (200, "image/jpeg", b"\xff\xd8\xff"))
+            self.assertEqual(neighbour.ask("GET", one["url"]).status, 404, "it was not rung")
         self.assertEqual(neighbour.told("call.snapshot"), [])
         kept = os.listdir(os.path.join(self.gateway.folder, "snapshots"))
         self.assertEqual(len([name for name in kept if call in name]), 3)
@@ -303,17 +218,17 @@ class Doorway(unittest.TestCase):
 
     def test_a_camera_that_is_not_there_says_why_everywhere(self):
         device = self.device()
-        status, answer, body = device.ask("POST", "/whep/dark", body=OFFER, Content_Type="application/sdp")
-        problem = json.loads(body)
-        self.assertEqual((status, problem["reason"]), (409, "camera-off"), problem)
-        self.assertGreaterEqual(int(answer.getheader("Retry-After")), 1)
+        answer = device.ask("POST", "/whep/dark", body=offer(("video",)), Content_Type="application/sdp")
+        problem = answer.json
+        self.assertEqual((answer.status, problem["reason"]), (409, "camera-off"), problem)
+        self.assertGreaterEqual(int(answer["Retry-After"]), 1)
         [camera] = [one for one in self.gateway.run("cameras") if one["id"] == "dark"]
         self.assertEqual(camera["reason"], "unreachable")
         self.assertEqual(problem["detail"], camera["detail"])
         self.assertEqual(self.metric('vestibule_camera_faulty{camera="dark"}'), 1)
         [check] = [one for one in self.gateway.run("doctor", check=False) if one["name"] == "camera dark"]
         self.assertEqual((check["status"], bool(check["fix"])), ("failed", True))
-        self.assertEqual(device.ask("GET", "/snapshot/dark.jpg")[0], 409)
+        self.assertEqual(device.ask("GET", "/snapshot/dark.jpg").status, 409)
 
     def test_who_opens_without_end_meets_a_limit_and_harms_nobody(self):
         device, mine = self.device("web402"), self.device()
@@ -322,33 +237,11 @@ class Doorway(unittest.TestCase):
         looks = self.player(mine, token)
         statuses = []
         for _ in range(12):
-            status, answer, _ = mine.ask("POST", "/whep/entrance", token, OFFER, Content_Type="application/sdp")
-            statuses.append(status)
-            if status == 503:
-                self.assertGreaterEqual(int(answer.getheader("Retry-After")), 1)
+            answer = mine.ask("POST", "/whep/entrance", token, offer(("video",)), Content_Type="application/sdp")
+            statuses.append(answer.status)
+            if answer.status == 503:
+                self.assertGreaterEqual(int(answer["Retry-After"]), 1)
         self.assertIn(503, statuses)
         self.assertIn(201, statuses)
         looks.sees(10)
-        self.assertEqual(device.ask("POST", "/whep/entrance", body=OFFER, Content_Type="application/sdp")[0], 403)
-
-    # What `Device.ask` wants of whoever asks.
-    bearer = None
-
-
-OFFER = """v=0
-o=- 1 1 IN IP4 0.0.0.0
-s=-
-t=0 0
-a=group:BUNDLE 0
-m=video 9 UDP/TLS/RTP/SAVPF 96
-c=IN IP4 0.0.0.0
-a=mid:0
-a=ice-ufrag:abcd
-a=ice-pwd:0123456789012345678901
-a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF
-a=setup:actpass
-a=recvonly
-a=rtcp-mux
-a=rtpmap:96 H264/90000
-a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f
-""".replace("\n", "\r\n")
+        self.assertEqual(device.ask("POST", "/whep/entrance", body=offer(("video",)), Content_Type="application/sdp").status, 403)

@@ -1,17 +1,17 @@
 """The gateway's own page in real browsers: enrolled by its link, rung by a sipp station, opening, answering, quiet."""
 
-import contextlib
 import datetime
 import os
 import tempfile
 import unittest
 
-import bed
 import browser
 import pattern
-from bed import Gateway, Sipp, Voice, media_of, wait_for
+import whep_gateway
+from bed import media_of, wait_for
+from whep_gateway import STATION, Watching
 
-STATION = "127.0.0.10"
+REAR = "127.0.0.12"
 PICTURES = tempfile.mkdtemp(prefix="vestibule-page.")
 
 # The microphone is a tone, and what the page plays is listened to. Firefox without a sound card runs no AudioContext:
@@ -91,16 +91,11 @@ return faults;
 
 
 def directory():
-    building = bed.building()
-    building["units"][0]["accounts"] = [
-        {"username": "web401", "kind": "browser"}, {"username": "panel401", "kind": "panel"}]
-    building["units"][1]["accounts"] = [{"username": "web402", "kind": "browser"}]
-    building["stations"][0]["camera"] = "entrance"
+    """Pictures are for who is rung; the rear station's camera is the one that nobody put up."""
+    building = whep_gateway.directory()
     building["stations"][1].update(camera="dark", door="entrance")
-    building["cameras"] = [
-        {"id": "entrance", "source": "test:pattern", "view": "ring"},
-        # Nobody put it up.
-        {"id": "dark", "source": f"rtsp://127.0.0.1:{bed.free_port(kind=bed.socket.SOCK_STREAM)}/none", "view": "ring"}]
+    for camera in building["cameras"]:
+        camera["view"] = "ring"
     return building
 
 
@@ -110,16 +105,10 @@ class InBrowser:
     @classmethod
     def setUpClass(cls):
         browser.websockets()
-        cls.port = bed.free_port(kind=bed.socket.SOCK_STREAM)
-        cls.gateway = Gateway(directory(), config={"http": {"tls": [f"127.0.0.1:{cls.port}"]}, "media": {"webrtcPort": 0}})
-        cls.addClassCleanup(cls.gateway.close)
+        cls.begin(directory())
         cls.browser = browser.Browser(cls.kind)
         cls.addClassCleanup(cls.browser.kill)
         print(f"pictures of the page: {PICTURES}", flush=True)
-
-    def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
 
     # --- steps ---
 
@@ -138,12 +127,6 @@ class InBrowser:
             return !document.getElementById('waiting').hidden;""")
         page.until("the page waits", "return !document.getElementById('waiting').hidden && state.isOnline")
         return page
-
-    def ring(self, scenario="station_cancel", **keys):
-        keys = {"media": 9, "talk": 1500, "caller": "401", "target": "401", "after": 60000, **keys}
-        call = Sipp(scenario, self.gateway, STATION, keys=keys)
-        self.stack.callback(call.stop)
-        return call
 
     def rings(self, page=None):
         (page or self.browser).until("it rings", "return document.getElementById('call').open")
@@ -165,9 +148,31 @@ class InBrowser:
                 last.replace("Z", "+00:00")) > datetime.timedelta(seconds=3.1)
         wait_for("the door has rested", is_rested)
 
-    def hang_up_all(self):
-        for call in self.gateway.run("calls"):
-            self.gateway.run("calls", "hangup", call["id"])
+    def visited(self, microphone=TONE):
+        """The page is rung by a visitor who speaks: (the voice, the call)."""
+        self.enrolled()
+        visitor = self.voice(STATION, 700)
+        self.browser.run(microphone)
+        call = self.ring("station_call_ended", media=visitor.port)
+        self.rings()
+        return visitor, call
+
+    def answers(self, visitor, call):
+        self.click("answer")
+        self.browser.until("it talks", "return state.talk && state.talk.since")
+        call.wait_until_received("SIP/2.0 200 OK")
+        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
+
+    @property
+    def tone(self):
+        """Of its microphone."""
+        return 1100 if self.kind == "chromium" else 1000
+
+    def is_heard_by(self, visitor):
+        wait_for("the visitor hears the resident", lambda: visitor.hears(self.tone) > 0.8, 10)
+
+    def hears_the_visitor(self):
+        self.browser.until("the resident hears the visitor", HEARD)
 
     # --- what is shown ---
 
@@ -224,20 +229,11 @@ class InBrowser:
         self.assertEqual(attempts[-1]["by"], "account:web401")
 
     def test_it_answers_talks_opens_and_hangs_up(self):
-        self.enrolled()
-        visitor = Voice(STATION, 700)
-        self.stack.callback(visitor.close)
-        self.browser.run(TONE)
-        call = self.ring("station_call_ended", media=visitor.port)
-        self.rings()
+        visitor, call = self.visited()
         self.rested()
-        self.click("answer")
-        self.browser.until("it talks", "return state.talk && state.talk.since")
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        tone = 1100 if self.kind == "chromium" else 1000
-        wait_for("the visitor hears the resident", lambda: visitor.hears(tone) > 0.8, 10)
-        self.browser.until("the resident hears the visitor", HEARD)
+        self.answers(visitor, call)
+        self.is_heard_by(visitor)
+        self.hears_the_visitor()
         self.keep("talking")
         self.accessible()
         self.click("openDoor")
@@ -245,7 +241,7 @@ class InBrowser:
         row = self.gateway.run("calls")[0]
         self.assertEqual({leg["account"]: leg["state"] for leg in row["legs"]}["web401"], "talking")
         self.click("mute")
-        wait_for("nothing is heard at the door", lambda: visitor.hears(tone) < 0.1, 5)
+        wait_for("nothing is heard at the door", lambda: visitor.hears(self.tone) < 0.1, 5)
         self.assertEqual(self.browser.run("return document.getElementById('mute').getAttribute('aria-pressed')"), "true")
         self.click("hangUp")
         call.finish()
@@ -253,17 +249,9 @@ class InBrowser:
         self.assertEqual((record["end"], record["from"]), ("answered", "intercom-main"))
 
     def test_a_talk_outlives_a_change_of_network(self):
-        self.enrolled()
-        visitor = Voice(STATION, 700)
-        self.stack.callback(visitor.close)
-        self.browser.run(TONE)
-        call = self.ring("station_call_ended", media=visitor.port)
-        self.rings()
-        self.click("answer")
-        self.browser.until("it talks", "return state.talk && state.talk.since")
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        self.browser.until("the resident hears the visitor", HEARD)
+        visitor, call = self.visited()
+        self.answers(visitor, call)
+        self.hears_the_visitor()
         ufrag = "return state.talk.peer.remoteDescription.sdp.match(/ice-ufrag:(\\S+)/)[1]"
         before = self.browser.run(ufrag)
         # What a browser says when it has a network again.
@@ -272,10 +260,9 @@ class InBrowser:
         self.assertNotEqual(self.browser.run(ufrag), before)
         self.browser.until("they carry", """
             return state.talk.peer.connectionState === 'connected' && state.talk.peer.signalingState === 'stable'""")
-        tone = 1100 if self.kind == "chromium" else 1000
         visitor.received.clear()
-        wait_for("the visitor hears the resident", lambda: visitor.hears(tone) > 0.8, 10)
-        self.browser.until("the resident hears the visitor", HEARD)
+        self.is_heard_by(visitor)
+        self.hears_the_visitor()
         # Once more, and over the same names.
         self.browser.run("window.dispatchEvent(new Event('online'))")
         self.browser.until("again", "return state.talk && state.talk.restarts === 2")
@@ -302,12 +289,7 @@ class InBrowser:
         return self.browser.until("the picture is read", "return readPattern(document.getElementById('live'))")["number"]
 
     def test_who_rings_is_seen_live_before_anybody_answers_and_until_the_end(self):
-        self.enrolled()
-        visitor = Voice(STATION, 700)
-        self.stack.callback(visitor.close)
-        self.browser.run(TONE)
-        call = self.ring("station_call_ended", media=visitor.port)
-        self.rings()
+        visitor, call = self.visited()
         before = self.browser.run(self.PLACES)
         if self.looks() == "no codec":
             self.skipTest("this browser and the gateway share no codec, which the page says")
@@ -319,11 +301,8 @@ class InBrowser:
         self.keep("live-before-answering")
         self.accessible()
         wait_for("one looks", lambda: self.viewers() == 1)
-        self.click("answer")
-        self.browser.until("it talks", "return state.talk && state.talk.since")
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        self.browser.until("the resident hears the visitor", HEARD)
+        self.answers(visitor, call)
+        self.hears_the_visitor()
         at = self.number()
         self.browser.until("the picture flows on", f"const now = readPattern(document.getElementById('live')); return now && now.number > {at} + 20")
         self.assertEqual(self.viewers(), 1, "by the path that was")
@@ -344,7 +323,6 @@ class InBrowser:
         at = self.number()
         self.browser.until("it flows again", f"""
             const now = readPattern(document.getElementById('live')); return state.view.isLive && now && now.number > {at} + 40""", 40)
-        self.hang_up_all()
 
     def test_new_paths_of_the_picture_are_found_when_the_network_changes(self):
         self.enrolled()
@@ -357,7 +335,6 @@ class InBrowser:
         at = self.number()
         self.browser.until("it flows on", f"const now = readPattern(document.getElementById('live')); return now && now.number > {at} + 20")
         self.assertEqual(self.browser.run("return state.view.failures"), 0)
-        self.hang_up_all()
 
     def test_a_browser_that_plays_nothing_the_camera_sends_shows_a_picture_a_second_and_says_why(self):
         self.enrolled()
@@ -380,17 +357,12 @@ class InBrowser:
         self.assertEqual(self.browser.run(self.PLACES), before, "nothing moves")
         self.keep("stills")
         self.accessible()
-        self.hang_up_all()
 
     def test_a_camera_that_is_off_leaves_the_drawing_and_the_reason(self):
         self.enrolled()
-        address = "127.0.0.12"
-        port, secret = bed.free_port(address), self.gateway.enroll("intercom-rear")
-        bed.register(self.gateway, "intercom-rear", secret, address, port)
-        self.stack.callback(lambda: bed.register(self.gateway, "intercom-rear", secret, address, port, expires=0))
-        call = Sipp("station_registered_call", self.gateway, address, port=port, user="intercom-rear", password=secret,
-                    keys={"media": 9, "talk": 300, "caller": "intercom-rear", "target": "401"})
-        self.stack.callback(call.stop)
+        port = self.register("intercom-rear", REAR)
+        self.sipp("station_registered_call", REAR, port=port, user="intercom-rear", password=self.secret("intercom-rear"),
+                  keys={"talk": 300, "caller": "intercom-rear", "target": "401"})
         self.rings()
         self.browser.until("the reason", "return document.getElementById('viewSaid').textContent === 'The camera does not answer.'", 20)
         self.assertTrue(self.browser.run("return document.getElementById('snapshot').hidden && !state.view.isLive"))
@@ -399,18 +371,11 @@ class InBrowser:
         self.hang_up_all()
 
     def test_without_a_microphone_the_visitor_is_heard_and_why_is_said(self):
-        self.enrolled()
-        visitor = Voice(STATION, 700)
-        self.stack.callback(visitor.close)
-        self.browser.run("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }")
-        call = self.ring("station_call_ended", media=visitor.port)
-        self.rings()
-        self.click("answer")
-        self.browser.until("it talks", "return state.talk && state.talk.since")
+        visitor, call = self.visited(
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }")
+        self.answers(visitor, call)
         self.assertIn("microphone was refused", self.text("callSaid"))
-        call.wait_until_received("SIP/2.0 200 OK")
-        visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
-        self.browser.until("the resident hears the visitor", HEARD)
+        self.hears_the_visitor()
         self.keep("no-microphone")
         self.click("hangUp")
         call.finish()
@@ -490,7 +455,6 @@ class InBrowser:
         self.browser.until("it is back", "return state.isOnline && document.getElementById('offline').hidden", 40)
         self.ring()
         self.rings()
-        self.hang_up_all()
 
     def test_revoked_it_is_thrown_out(self):
         self.enrolled()
@@ -519,13 +483,12 @@ class InBrowser:
         self.assertEqual(inside[0], "answer")
         self.assertLessEqual({"decline", "openDoor"}, set(inside))
         self.assertLessEqual(set(inside), {"decline", "openDoor", "answer", "call", ""})
-        self.hang_up_all()
 
     def test_the_page_asks_nothing_of_anybody_else(self):
         self.enrolled()
         origins = self.browser.run("""return [...new Set(performance.getEntriesByType('resource')
             .map(entry => new URL(entry.name).origin))]""")
-        self.assertEqual(origins, [f"https://127.0.0.1:{self.port}"])
+        self.assertEqual(origins, [f"https://127.0.0.1:{self.house.port}"])
         blocked = self.browser.run("""
             const seen = []; document.addEventListener('securitypolicyviolation', event => seen.push(event.violatedDirective));
             const script = document.createElement('script'); script.textContent = 'window.evil = 1'; document.body.append(script);
@@ -533,11 +496,11 @@ class InBrowser:
         self.assertEqual(blocked, [False, True])
 
 
-class Chromium(InBrowser, unittest.TestCase):
+class Chromium(InBrowser, Watching):
     kind = "chromium"
 
 
-class Firefox(InBrowser, unittest.TestCase):
+class Firefox(InBrowser, Watching):
     kind = "firefox"
 
 

@@ -142,9 +142,7 @@ class Pictures(Stage):
 class CallAsCamera(Stage):
     @classmethod
     def directory(cls):
-        building = bed.building(cameras=[{"id": "call", "source": "sip:intercom-main", "view": "ring"}])
-        building["stations"][0]["camera"] = "call"
-        return building
+        return bed.building(camera="sip:intercom-main")
 
     @classmethod
     def setUpClass(cls):
@@ -152,7 +150,7 @@ class CallAsCamera(Stage):
         super().setUpClass()
 
     def offers(self, player, token):
-        url = f"http://127.0.0.1:{self.gateway.http_port}/whep/call"
+        url = f"http://127.0.0.1:{self.gateway.http_port}/whep/entrance"
         return ask("POST", url, {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local())
 
     def test_a_station_is_seen_while_it_talks_to_a_panel_without_a_screen(self):

@@ -1,12 +1,12 @@
 """The way to see who rings: every INVITE to a device of the unit carries one of its own, which ends with the ring."""
 
-import http.client
 import re
 import unittest
 
 import bed
 from bed import Stage, wait_for
-from script import answered, answers, hears, hung_up, invites, rings, rung, script, waits, hangs_up
+from script import answered, answers, hangs_up, hung_up, invites, rings, rung, script, waits
+from whep_client import ask
 
 STATION, REAR, PANEL, KITCHEN = "127.0.0.10", "127.0.0.12", "127.0.0.23", "127.0.0.24"
 VIEW = re.compile(r'^X-Vestibule-Whep: <(http://[^>]+/whep/entrance)>;token="([^"]{20,})"\r?$', re.MULTILINE)
@@ -15,9 +15,7 @@ VIEW = re.compile(r'^X-Vestibule-Whep: <(http://[^>]+/whep/entrance)>;token="([^
 class Views(Stage):
     @classmethod
     def directory(cls):
-        building = bed.building(cameras=[{"id": "entrance", "source": "test:pattern", "view": "ring"}])
-        building["stations"][0]["camera"] = "entrance"
-        return building
+        return bed.building(camera="test:pattern")
 
     def view(self, panel):
         """Address and token of the INVITE that a panel got."""
@@ -26,15 +24,8 @@ class Views(Stage):
 
     def sees(self, token):
         """What the camera's address says to a token: 401 once it is no good, else that this is no offer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=5)
-        fields = {"Content-Type": "application/sdp"}
-        if token:
-            fields["Authorization"] = f"Bearer {token}"
-        connection.request("POST", "/whep/entrance", "v=0\r\n", fields)
-        answer = connection.getresponse()
-        answer.read()
-        connection.close()
-        return answer.status
+        fields = {"Content-Type": "application/sdp", **({"Authorization": f"Bearer {token}"} if token else {})}
+        return ask("POST", f"http://127.0.0.1:{self.gateway.http_port}/whep/entrance", fields, "v=0\r\n").status
 
     def ends(self, what, token):
         wait_for(what, lambda: self.sees(token) == 401, 3)

@@ -5,13 +5,17 @@ looked for where Python looks, then where the other tests keep it; `pip install 
 """
 
 import asyncio
+import collections
 import concurrent.futures
 import http.client
+import json
+import math
 import os
 import re
 import secrets
 import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -49,6 +53,10 @@ class Answer:
     @property
     def text(self):
         return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self):
+        return json.loads(self.body)
 
     def links(self):
         """Link fields as (address, {parameter: value}), RFC 8288."""
@@ -246,14 +254,32 @@ class Loop:
             raise AssertionError(f"not within {seconds} s: {work.__qualname__}") from None
 
 
+def sine(hertz):
+    """A track that sounds so high."""
+    import aiortc.mediastreams
+    from av import AudioFrame
+
+    class Tone(aiortc.mediastreams.AudioStreamTrack):
+        async def recv(self):
+            frame = await super().recv()
+            count, rate = frame.samples, frame.sample_rate
+            samples = [int(9000 * math.sin(2 * math.pi * hertz * (frame.pts + place) / rate)) for place in range(count)]
+            made = AudioFrame(format="s16", layout="mono", samples=count)
+            made.planes[0].update(struct.pack(f"<{count}h", *samples))
+            made.pts, made.sample_rate, made.time_base = frame.pts, rate, frame.time_base
+            return made
+
+    return Tone()
+
+
 class Player:
-    """An aiortc peer that only watches. Its datagrams pass through here, so they can be counted, and its ICE can be
+    """An aiortc peer that watches, and with `tone` speaks, a sine of so many hertz. Its datagrams pass through here, so they can be counted, and its ICE can be
     restarted, which aiortc itself cannot do."""
 
-    def __init__(self, kinds=("video", "audio"), preferred=None):
+    def __init__(self, kinds=("video", "audio"), preferred=None, tone=None):
         find_aiortc()
-        self.kinds, self.preferred = kinds, preferred
-        self.frames, self.pictures, self.on_picture = {}, [], None
+        self.kinds, self.preferred, self.tone = kinds, preferred, tone
+        self.frames, self.on_picture = collections.Counter(), None
         self.datagrams = self.media = self.checks = 0
         self.pumps, self.carriers, self.is_mute = [], [], False
         self.restarted = None
@@ -271,6 +297,8 @@ class Player:
             if self.preferred and kind == "video":
                 every = aiortc.RTCRtpReceiver.getCapabilities("video").codecs
                 transceiver.setCodecPreferences([codec for codec in every if codec.mimeType.lower() in self.preferred])
+        if self.tone:
+            self.peer.addTrack(sine(self.tone))
         await self.peer.setLocalDescription(await self.peer.createOffer())
         self.queue = asyncio.Queue()
         ice = self.ice
@@ -293,7 +321,7 @@ class Player:
                 frame = await track.recv()
             except aiortc.mediastreams.MediaStreamError:
                 return
-            self.frames[track.kind] = self.frames.get(track.kind, 0) + 1
+            self.frames[track.kind] += 1
             if self.on_picture and track.kind == "video":
                 self.on_picture(frame)
 
@@ -350,7 +378,7 @@ class Player:
 
         async def work():
             await self.peer.close()
-            self.frames = {}
+            self.frames.clear()
             self.pumps, self.carriers = [], []
             self.peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
             self.peer.on("track", lambda track: self.tasks.append(asyncio.ensure_future(self.watch(track))))
@@ -381,7 +409,7 @@ class Player:
 
     def decodes(self, count=5, kind="video", seconds=15):
         self.wait(f"{count} frames of {kind} are decoded",
-                  lambda goal=self.frames.get(kind, 0) + count: self.frames.get(kind, 0) >= goal, seconds)
+                  lambda goal=self.frames[kind] + count: self.frames[kind] >= goal, seconds)
 
     def is_silent(self, seconds=1.2, within=6.0):
         """Whether no media comes for so long, before `within` is over."""

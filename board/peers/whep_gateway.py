@@ -6,32 +6,27 @@ suite's server.
   dark       a network camera that nobody put up
 """
 
-import contextlib
-import http.client
 import json
 import os
-import ssl
 import subprocess
-import unittest
 
 import bed
 import browser
-from bed import Gateway, Sipp, wait_for
+from bed import Gateway, Stage, wait_for
+from whep_client import ask
 
 STATION, PANEL = "127.0.0.10", "127.0.0.23"
 
 
 def directory():
-    building = bed.building()
+    building = bed.building(camera="test:pattern")
     building["units"][0]["accounts"] = [
         {"username": "web401", "kind": "browser"}, {"username": "panel401", "kind": "panel"}]
     building["units"][1]["accounts"] = [{"username": "web402", "kind": "browser"}]
-    building["stations"][0]["camera"] = "entrance"
     # Whoever may open a door may see through the cameras of its stations.
     building["stations"] += [
         {"username": name, "name": name, "door": "entrance", "camera": name} for name in ("hall", "dark")]
-    building["cameras"] = [
-        {"id": "entrance", "source": "test:pattern", "view": "ring"},
+    building["cameras"] += [
         {"id": "hall", "source": "test:pattern", "view": "always"},
         {"id": "dark", "source": f"rtsp://127.0.0.1:{bed.free_port(kind=bed.socket.SOCK_STREAM)}/none", "view": "always"}]
     return building
@@ -50,33 +45,23 @@ class House:
     def close(self):
         self.gateway.close()
 
-    def ask(self, method, path, bearer=None, body=None):
-        """Status and JSON of one answer of the API."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
-        fields = {"Content-Type": "application/json"}
-        if bearer:
-            fields["Authorization"] = f"Bearer {bearer}"
-        connection.request(method, path, body and json.dumps(body), fields)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        return answer.status, json.loads(text) if "json" in (answer.getheader("Content-Type") or "") else None
+    def ask(self, method, path, bearer=None):
+        """One answer of the API."""
+        return ask(method, self.origin + path, {"Authorization": f"Bearer {bearer}"} if bearer else {})
 
     def bearer(self, account):
         """What a device of the account proves itself with."""
         if account not in self.bearers:
             link = self.gateway.run("enroll", account, "--format", "url")["url"].split("#enroll=")[1]
-            status, given = self.ask("POST", f"/provision/{link}")
-            assert status == 200, (status, given)
-            self.bearers[account] = given["bearer"]
+            given = self.ask("POST", f"/provision/{link}")
+            assert given.status == 200, given
+            self.bearers[account] = given.json["bearer"]
         return self.bearers[account]
 
     def view(self, camera, account="web401"):
         """What the account is told when it asks to see a camera: (status, token)."""
-        status, told = self.ask("POST", f"/api/v1/cameras/{camera}/token", self.bearer(account))
-        return status, told.get("token") if told else None
+        told = self.ask("POST", f"/api/v1/cameras/{camera}/token", self.bearer(account))
+        return told.status, told.json.get("token")
 
     def token(self, camera, account="web401"):
         status, token = self.view(camera, account)
@@ -95,7 +80,7 @@ def middle(values):
     return sorted(values)[len(values) // 2] if values else None
 
 
-class Watching(unittest.TestCase):
+class Watching(Stage):
     """A house with cameras that a class shares."""
 
     @classmethod
@@ -105,35 +90,23 @@ class Watching(unittest.TestCase):
     @classmethod
     def begin(cls, building=None, **config):
         cls.house = House(building, **config)
-        cls.addClassCleanup(cls.house.close)
-
-    def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
+        cls.share(cls.house.gateway)
 
     def panel(self):
         """A panel of unit 401 that rings until it is told to stop."""
-        gateway = self.house.gateway
-        port, secret = bed.free_port(PANEL), gateway.enroll("panel401")
-        bed.register(gateway, "panel401", secret, PANEL, port)
-        self.stack.callback(lambda: bed.register(gateway, "panel401", secret, PANEL, port, expires=0))
-        panel = Sipp("panel_cancelled", gateway, PANEL, port=port, keys={"cause": 487, "after": 200, "talk": 500})
-        self.stack.callback(panel.stop)
-        return panel
+        return super().panel("panel_cancelled", "panel401", PANEL, cause=487)
 
     def ring(self, scenario="station_cancel", **keys):
         """The station at the entrance rings unit 401."""
-        keys = {"media": 9, "talk": 1500, "caller": "401", "target": "401", "after": 60000, **keys}
-        call = Sipp(scenario, self.house.gateway, STATION, keys=keys)
-        self.stack.callback(call.stop)
+        call = self.sipp(scenario, STATION, keys={
+            "talk": 1500, "caller": "401", "target": "401", "after": 60000, **keys})
         self.stack.callback(self.hang_up_all)
         return call
 
     def hang_up_all(self):
-        gateway = self.house.gateway
-        for call in gateway.run("calls"):
-            gateway.run("calls", "hangup", call["id"])
-        wait_for("nothing rings", lambda: not gateway.run("calls"))
+        for call in self.gateway.run("calls"):
+            self.gateway.run("calls", "hangup", call["id"])
+        wait_for("nothing rings", lambda: not self.gateway.run("calls"))
 
 
 class Camera:
