@@ -1,12 +1,10 @@
 """A published SIP application (SIP.js, as Odoo ships it) registers in real browsers and is rung by a door station."""
 
-import contextlib
 import time
-import unittest
 
 import bed
 import browser
-from bed import Gateway, Sipp, wait_for
+from bed import Gateway, Stage, wait_for
 
 STATION = "127.0.0.10"
 
@@ -46,26 +44,24 @@ def directory():
     return building
 
 
-class InBrowser:
-    """What both browsers are shown; `kind` says which."""
+class Registering:
+    """A browser with such a page, and the gateway that it registers with; `kind` says which browser."""
+
+    page, media = PAGE, {}
 
     @classmethod
     def setUpClass(cls):
         application = browser.fetched("odoo-addon-voip-oca==19.0.1.0.2", "**/voip_oca/static/lib/sip.js")
         browser.websockets()
-        cls.pages = browser.Pages({"index.html": PAGE, "sip.js": application})
+        cls.pages = browser.Pages({"index.html": cls.page, "sip.js": application})
         cls.addClassCleanup(cls.pages.close)
-        cls.gateway = Gateway(
-            directory(), config={"http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}})
-        cls.addClassCleanup(cls.gateway.close)
-        cls.secret = cls.gateway.enroll("web401")
-        cls.other_secret = cls.gateway.enroll("web401b")
+        cls.share(Gateway(directory(), config={
+            "http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}, "media": cls.media}))
         cls.browser = browser.Browser(cls.kind)
         cls.addClassCleanup(lambda: cls.browser.kill())
 
     def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
+        super().setUp()
         # A page that is left closes its connections; the next test begins with nobody registered.
         self.browser.open(self.pages.origin + "/index.html")
         wait_for("nobody is registered", lambda: not self.contacts(), 10)
@@ -73,11 +69,24 @@ class InBrowser:
     def contacts(self, name="web401"):
         return self.gateway.account(name)["contacts"]
 
-    def enter(self, secure=True, path="/ws", secret=None, options="{}"):
+    def enter(self, account="web401", page=None, secure=True, path="/ws", secret=None, options="{}"):
+        """Registers; the answer's status and contacts."""
+        page = page or self.browser
         server = f"wss://127.0.0.1:{self.gateway.https_port}{path}" if secure \
             else f"ws://127.0.0.1:{self.gateway.http_port}{path}"
-        self.browser.run(f"await connect({server!r}, 'web401', {(secret or self.secret)!r}, {options}); return true")
-        return self.browser.run("return await enter()")
+        page.run(f"await connect({server!r}, {account!r}, {(secret or self.secret(account))!r}, {options}); return true")
+        return page.run("return await enter()")
+
+    def another(self, kind):
+        """One more browser with the page."""
+        other = browser.Browser(kind)
+        self.stack.callback(other.kill)
+        other.open(self.pages.origin + "/index.html")
+        return other
+
+
+class InBrowser(Registering):
+    """What both browsers are shown."""
 
     def test_it_registers_over_wss(self):
         answer = self.enter()
@@ -125,10 +134,7 @@ class InBrowser:
         self.assertEqual(len(self.contacts()), 1)
 
     def ring(self, scenario, **keys):
-        call = Sipp(scenario, self.gateway, STATION, keys={
-            "media": 9, "talk": 500, "caller": "401", "target": "401", **keys})
-        self.stack.callback(call.stop)
-        return call
+        return self.sipp(scenario, STATION, keys={"caller": "401", "target": "401", **keys})
 
     def test_it_is_rung_and_declines(self):
         self.enter()
@@ -161,11 +167,8 @@ class InBrowser:
         self.assertLess(time.monotonic() - began, 5, "nobody waits for a page that is gone")
 
     def test_a_killed_browser_is_unregistered_at_once(self):
-        own = browser.Browser(self.kind)
-        self.stack.callback(own.kill)
-        own.open(self.pages.origin + "/index.html")
-        own.run(f"await connect('wss://127.0.0.1:{self.gateway.https_port}/sip', 'web401b', {self.other_secret!r}); return true")
-        self.assertEqual(own.run("return await enter()")["status"], 200)
+        own = self.another(self.kind)
+        self.assertEqual(self.enter("web401b", own, path="/sip")["status"], 200)
         self.assertEqual(len(self.contacts("web401b")), 1)
         own.kill()
         wait_for("it is gone", lambda: not self.contacts("web401b"), 1)
@@ -181,9 +184,9 @@ class InBrowser:
         wait_for("the log names it", lambda: foreign.origin in self.gateway.log())
 
 
-class Chromium(InBrowser, unittest.TestCase):
+class Chromium(InBrowser, Stage):
     kind = "chromium"
 
 
-class Firefox(InBrowser, unittest.TestCase):
+class Firefox(InBrowser, Stage):
     kind = "firefox"

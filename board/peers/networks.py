@@ -14,7 +14,8 @@ import unittest
 
 import browser
 import web_talks
-from bed import Gateway, free_port, wait_for
+from bed import Gateway, Stage, free_port, is_open, wait_for
+from relay import Relay
 
 ADDRESS, PORT, RELAY = "10.77.0.1", 8189, 3478
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
@@ -57,8 +58,7 @@ class Apart(web_talks.Scene):
         call = self.ring(talk=9000)
         self.answer(call)
         self.hears_the_visitor()
-        tone = 1100 if self.kind == "chromium" else 1000
-        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        self.is_heard_at_the_door()
         used = wait_for("a path is used", self.selected)
         call.finish()
         return used
@@ -84,7 +84,7 @@ class ThroughRelay(Apart):
     def prepare(cls):
         folder = tempfile.TemporaryDirectory(prefix="vestibule-turn.")
         cls.addClassCleanup(folder.cleanup)
-        cls.addClassCleanup(cls.relay(ADDRESS, RELAY, folder.name))
+        cls.addClassCleanup(Relay(ADDRESS, folder.name, RELAY).close)
 
     @staticmethod
     def leases():
@@ -115,43 +115,33 @@ class Doorstep(unittest.TestCase):
         one = socket.create_connection(("127.0.0.1", self.port), 2, (source, 0))
         self.stack.callback(one.close)
         one.sendall(words)
-        one.setblocking(False)
         return one
-
-    @staticmethod
-    def is_open(one):
-        try:
-            return bool(one.recv(100))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
 
     def test_who_says_nothing_or_the_wrong_thing_is_shown_the_door(self):
         idle = []
         for _ in range(200):
             with contextlib.suppress(OSError):
                 idle.append(self.knock())
-        wait_for("one address holds no more than its share", lambda: sum(map(self.is_open, idle)) <= 16, 5)
+        wait_for("one address holds no more than its share", lambda: sum(map(is_open, idle)) <= 16, 5)
         for words in [b"GET / HTTP/1.1\r\n\r\n", b"\0\4\x16\xfe\xfd\0", b"\xff\xff", b"\0\x14" + bytes(20)]:
             one = self.knock(words, "127.0.0.67")
-            wait_for(f"{words!r} ends it", lambda: not self.is_open(one), 3)
-        wait_for("nobody stays who proves nothing", lambda: not any(map(self.is_open, idle)), 15)
+            wait_for(f"{words!r} ends it", lambda: not is_open(one), 3)
+        wait_for("nobody stays who proves nothing", lambda: not any(map(is_open, idle)), 15)
 
 
-class ChromiumWithoutUDP(WithoutUDP, unittest.TestCase):
+class ChromiumWithoutUDP(WithoutUDP, Stage):
     kind = "chromium"
 
 
-class FirefoxWithoutUDP(WithoutUDP, unittest.TestCase):
+class FirefoxWithoutUDP(WithoutUDP, Stage):
     kind = "firefox"
 
 
-class ChromiumThroughRelay(ThroughRelay, unittest.TestCase):
+class ChromiumThroughRelay(ThroughRelay, Stage):
     kind = "chromium"
 
 
-class FirefoxThroughRelay(ThroughRelay, unittest.TestCase):
+class FirefoxThroughRelay(ThroughRelay, Stage):
     kind = "firefox"
 
 

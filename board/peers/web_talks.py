@@ -1,17 +1,13 @@
 """A browser answers a door station through a published SIP application: sound both ways, keys, the end of the call."""
 
-import contextlib
-import os
-import socket
-import subprocess
-import unittest
+import json
 
-import bed
-import browser
 import browsers
-from bed import Gateway, Sipp, Voice, media_of, wait_for
+from bed import Stage, media_of, wait_for
 from pictures import VIDEO, Camera, video_of
+from relay import Relay
 from script import answered, hangs_up, invites, script, sdp, waits
+from whep_client import own_address
 
 STATION = "127.0.0.10"
 
@@ -50,40 +46,19 @@ window.energy = async () => {
 </script>"""
 
 
-class Scene:
-    """A browser that rings at a station's call, and both their voices; `kind` says which browser."""
+class Scene(browsers.Registering):
+    """A browser that rings at a station's call, and both their voices."""
 
-    media = {"webrtcPort": 0}
-
-    @classmethod
-    def setUpClass(cls):
-        application = browser.fetched("odoo-addon-voip-oca==19.0.1.0.2", "**/voip_oca/static/lib/sip.js")
-        browser.websockets()
-        cls.pages = browser.Pages({"index.html": browsers.PAGE + SOUND, "sip.js": application})
-        cls.addClassCleanup(cls.pages.close)
-        cls.gateway = Gateway(
-            browsers.directory(),
-            config={"http": {"tls": ["127.0.0.1:0"], "allowedOrigins": [cls.pages.origin]}, "media": cls.media})
-        cls.addClassCleanup(cls.gateway.close)
-        cls.secret = cls.gateway.enroll("web401")
-        cls.browser = browser.Browser(cls.kind)
-        cls.addClassCleanup(lambda: cls.browser.kill())
+    page, media = browsers.PAGE + SOUND, {"webrtcPort": 0}
 
     def setUp(self):
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
-        self.browser.open(self.pages.origin + "/index.html")
-        wait_for("nobody is registered", lambda: not self.gateway.account("web401")["contacts"], 10)
-        self.browser.run(
-            f"await connect('wss://127.0.0.1:{self.gateway.https_port}/ws', 'web401', {self.secret!r}); return true")
-        self.assertEqual(self.browser.run("return await enter()")["status"], 200)
+        super().setUp()
+        self.assertEqual(self.enter()["status"], 200)
 
     def ring(self, scenario="station_call", **keys):
-        self.visitor = Voice(STATION, 700)
-        self.stack.callback(self.visitor.close)
-        call = Sipp(scenario, self.gateway, STATION, keys={
+        self.visitor = self.voice(STATION, 700)
+        call = self.sipp(scenario, STATION, keys={
             "media": self.visitor.port, "talk": 6000, "caller": "401", "target": "401", **keys})
-        self.stack.callback(call.stop)
         self.browser.until("it rings", "return calls.length")
         return call
 
@@ -106,6 +81,10 @@ class Scene:
             self.browser.until(
                 "something is heard", "const seen = await energy(); return seen && seen.energy > 0.001 && seen.packets > 50", 10)
 
+    def is_heard_at_the_door(self):
+        tone = 1100 if self.kind == "chromium" else 1000
+        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+
     def selected(self):
         """The two candidates of the path that is used: ours, the gateway's."""
         return self.browser.run("""const all = await peer().getStats(); for (const report of all.values())
@@ -114,27 +93,6 @@ class Scene:
               return [all.get(report.localCandidateId), all.get(report.remoteCandidateId)].map(
                 one => ({ kind: one.candidateType, protocol: one.protocol, port: one.port })); return null""")
 
-    @staticmethod
-    def answers_stun(address, port):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.settimeout(0.2)
-            probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
-            try:
-                return probe.recv(100)[:2] == b"\x01\x01"
-            except OSError:
-                return False
-
-    @classmethod
-    def relay(cls, address, port, folder):
-        """A coturn at this address; what it returns ends it."""
-        log = open(os.path.join(folder, "turn.log"), "wb")
-        relay = subprocess.Popen(
-            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
-             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
-             "--pidfile", os.path.join(folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
-        wait_for("the relay is up", lambda: cls.answers_stun(address, port), 10)
-        return lambda: (relay.kill(), relay.wait(), log.close())
-
 
 class Talk(Scene):
     """What both browsers are shown."""
@@ -142,8 +100,7 @@ class Talk(Scene):
     def test_voices_go_both_ways(self):
         call = self.ring()
         self.answer(call)
-        tone = 1100 if self.kind == "chromium" else 1000
-        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        self.is_heard_at_the_door()
         self.hears_the_visitor()
         call.finish()
         self.browser.until("the call ends there too", "return news.includes('call Terminated')")
@@ -221,19 +178,15 @@ class Talk(Scene):
 
     def test_talk_goes_through_a_relay(self):
         # The relay lives on this machine's own address, as the gateway's candidates do.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))
-            address = probe.getsockname()[0]
-        port = bed.free_port(address)
-        self.stack.callback(self.relay(address, port, self.gateway.folder))
+        relay = Relay(own_address(), self.gateway.folder)
+        self.stack.callback(relay.close)
         self.browser.run(f"""ua.configuration.sessionDescriptionHandlerFactoryOptions = {{ iceGatheringTimeout: 3000,
-            peerConnectionConfiguration: {{ iceTransportPolicy: 'relay', iceServers: [
-              {{ urls: 'turn:{address}:{port}', username: 'resident', credential: 'secret' }}] }} }}; return true""")
+            peerConnectionConfiguration: {{ iceTransportPolicy: 'relay', iceServers: [{json.dumps(relay.server())}] }} }};
+            return true""")
         call = self.ring(talk=9000)
         self.answer(call)
         self.hears_the_visitor()
-        tone = 1100 if self.kind == "chromium" else 1000
-        wait_for(f"{tone} Hz is heard at the door", lambda: self.visitor.hears(tone) > 0.8, 8)
+        self.is_heard_at_the_door()
         kind = self.browser.run("""const all = await peer().getStats(); for (const report of all.values())
             if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded')
               return all.get(report.localCandidateId).candidateType; return null""")
@@ -254,22 +207,13 @@ class Talk(Scene):
         self.assertEqual(self.gateway.last_record()["end"], "answered")
 
 
-class Chromium(Talk, unittest.TestCase):
+class Chromium(Talk, Stage):
     kind = "chromium"
 
     def test_two_browsers_and_a_panel_ring_together(self):
-        other = browser.Browser("firefox")
-        self.stack.callback(other.kill)
-        other.open(self.pages.origin + "/index.html")
-        other.run(f"await connect('wss://127.0.0.1:{self.gateway.https_port}/sip', 'web401b', "
-                  f"{self.gateway.enroll('web401b')!r}); return true")
-        self.assertEqual(other.run("return await enter()")["status"], 200)
-        address, secret = "127.0.0.21", self.gateway.enroll("panel401")
-        port = bed.free_port(address)
-        bed.register(self.gateway, "panel401", secret, address, port)
-        self.stack.callback(lambda: bed.register(self.gateway, "panel401", secret, address, port, expires=0))
-        panel = Sipp("panel_cancelled", self.gateway, address, port=port, keys={"cause": 200})
-        self.stack.callback(panel.stop)
+        other = self.another("firefox")
+        self.assertEqual(self.enter("web401b", other, path="/sip")["status"], 200)
+        panel = self.panel("panel_cancelled", "panel401", "127.0.0.21", cause=200)
         call = self.ring()
         other.until("it rings there too", "return calls.length")
         self.answer(call)
@@ -281,5 +225,5 @@ class Chromium(Talk, unittest.TestCase):
         self.assertEqual((legs["web401"], legs["web401b"], legs["panel401"]), ("answered", "cancelled", "cancelled"))
 
 
-class Firefox(Talk, unittest.TestCase):
+class Firefox(Talk, Stage):
     kind = "firefox"

@@ -7,16 +7,14 @@ beyond limits that no player would bear.
 """
 
 import json
-import os
-import subprocess
 import unittest
 
-import bed
 import browser
 import pattern
 import whep_gateway
 from bed import wait_for
 from impairment import Impairment
+from relay import Relay
 from whep_client import own_address
 from whep_gateway import Camera, Watching, middle
 
@@ -248,27 +246,9 @@ class Chromium(InBrowser, Watching):
         self.fluent(seen, most_unread=2)
 
     def test_it_goes_through_a_relay(self):
-        address = own_address()
-        port = bed.free_port(address)
-        folder = self.house.gateway.folder
-        log = open(os.path.join(folder, "turn.log"), "wb")
-        relay = subprocess.Popen(
-            ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
-             "-E", address, "-p", str(port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
-             "--pidfile", os.path.join(folder, "turn.pid"), "--log-file", "stdout"], stdout=log, stderr=log)
-        self.stack.callback(lambda: (relay.kill(), relay.wait(), log.close()))
-
-        def answers():
-            with bed.socket.socket(bed.socket.AF_INET, bed.socket.SOCK_DGRAM) as probe:
-                probe.settimeout(0.2)
-                probe.sendto(bytes.fromhex("000100002112a442") + bytes(12), (address, port))
-                try:
-                    return probe.recv(100)[:2] == b"\x01\x01"
-                except OSError:
-                    return False
-        wait_for("the relay is up", answers)
-        self.assertEqual(self.look(gather=True, peer={"iceTransportPolicy": "relay", "iceServers": [
-            {"urls": f"turn:{address}:{port}", "username": "resident", "credential": "secret"}]}), 201)
+        relay = Relay(own_address(), self.house.gateway.folder)
+        self.stack.callback(relay.close)
+        self.assertEqual(self.look(gather=True, peer={"iceTransportPolicy": "relay", "iceServers": [relay.server()]}), 201)
         seen = self.sees(50)
         self.fluent(seen)
         kind = self.browser.run("""const all = await one.peer.getStats(); for (const report of all.values())
