@@ -141,7 +141,15 @@ final class Call {
       for target in step.targets {
         let contacts = board.dialplan.contacts(of: target)
         if contacts.isEmpty { hunt?.tally.count(.unreachable, rang: false) }
-        for contact in contacts { startBranch(target, contact, &turn) }
+        // What one page of an account is told, its others hear too.
+        let first = contacts.first(where: \.isPage)
+        for contact in contacts {
+          if contact.isPage, contact.id != first?.id {
+            addPage(target, contact, &turn)
+          } else {
+            startBranch(target, contact, &turn)
+          }
+        }
       }
       if let fork = hunt?.fork, !fork.isOver { return }
     }

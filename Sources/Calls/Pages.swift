@@ -140,9 +140,7 @@ extension Switchboard {
     guard let target = fork.step.targets.first(where: { $0.callee == .account(account) }) else {
       return .failure(whyNot(id, account))
     }
-    call.startBranch(target, page, &turn)
-    guard let leg = call.legs.last, leg.contact?.id == page.id else { return .failure(.noRoom) }
-    return .success((leg, call))
+    return .success((call.addPage(target, page, &turn), call))
   }
 
   private func findTalking(_ id: CallID, _ name: String, _ account: AccountName) -> (Leg, Call)? {
@@ -170,16 +168,23 @@ extension Call {
   /// Rings a page: it is told by an event, and that is all there is to ringing it.
   func startPage(_ target: CallTarget, _ page: Contact, _ turn: inout Turn) {
     guard hunt?.plan.isPage != true else { return }
+    let wasTold = hasRung
+    let leg = addPage(target, page, &turn)
+    if case .ringing = state, !wasTold { return }
+    board.emit(.joined(record(), account: leg.party.username))
+  }
+
+  /// The same of a page that knows of the call already.
+  @discardableResult
+  func addPage(_ target: CallTarget, _ page: Contact, _ turn: inout Turn) -> Leg {
     let leg = Leg(
       session: SessionID(.none), party: target.party, unit: target.unit, contact: page,
       credential: page.credential, media: SilentDescriptions())
     leg.exchange = .fixed
     legs.append(leg)
     hunt?.fork?.branches.append(leg)
-    let wasTold = hasRung
     progressed(leg, status: 180, body: nil, &turn)
-    if case .ringing = state, !wasTold { return }
-    board.emit(.joined(record(), account: leg.party.username))
+    return leg
   }
 
   /// A page answers with an offer of its own.

@@ -111,13 +111,15 @@ class Doorway(unittest.TestCase):
     def test_who_speaks_answers_the_door_and_the_picture_stays(self):
         device = self.device()
         caller = self.ring()
-        token = device.rung()["token"]
+        rung = device.rung()
+        token = rung["token"]
         looks = self.player(device, token)
         self.assertEqual(looks.status, 201)
         looks.sees(10)
         talks = self.player(device, token, tone=1000)
         self.assertEqual(talks.status, 201, talks.body)
         wait_for("the call is answered", lambda: device.told("call.answered"))
+        self.assertEqual(len(device.told("call.ringing", rung["call"])), 1, "neither its other devices nor its answer ring it again")
         talks.sees(20)
         wait_for("the door is heard", lambda: talks.frames["audio"] > 50)
         [call] = self.gateway.run("calls")

@@ -163,6 +163,32 @@ import Wire
     #expect(answer("panel401", page(21)) == .failure(.answeredElsewhere))
   }
 
+  @Test func anAccountWithSeveralPagesIsToldOnce() {
+    bench.plan([["web401", "web402"]])
+    for (account, pages) in [("web401", [9, 10, 11]), ("web402", [12, 13])] as [(String, [UInt64])] {
+      bench.dialplan.contacts[account] = []
+      bench.dialplan.pages[account] = pages.map { page($0) }
+    }
+    bench.invite()
+    #expect(told == ["ringing", "web402 joined"])
+    #expect(
+      bench.calls.live[0].legs.dropFirst().map(\.state) == [.ringing, .ringing, .ringing, .ringing, .ringing])
+    #expect((try? answer("web401", page(11)).get()) != nil)
+  }
+
+  @Test func whoAnswersUnderANameOfItsOwnIsNotToldThatItRings() throws {
+    ring()
+    _ = try answer("web401", page(20)).get()
+    #expect(told == ["ringing", "panel401 left", "answered by web401"])
+  }
+
+  @Test func whoDeclinesUnderANameOfItsOwnIsNotToldThatItRings() {
+    ring()
+    let call = bench.calls.live[0].id
+    #expect(bench.turn { bench.calls.declinePage(call, page(20), of: "web401", &$0) } == nil)
+    #expect(told == ["ringing"])
+  }
+
   @Test func aPageThatWentAwayIsOut() {
     ring(["web401"])
     bench.turn { bench.calls.pageLost("page:9", &$0) }
