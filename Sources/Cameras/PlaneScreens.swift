@@ -9,11 +9,12 @@ package import Wire
 // Cameras on the media plane: each camera's pictures are a feed, each viewer a leg that the feed is shown on.
 //
 // Responsible for: which feed belongs to which camera, viewers that stay while a camera is away, what of a viewer's offer
-// fits what the camera shows, and telling the camera's keeper what the plane asks of it.
+// fits what the camera shows, and telling the camera's keeper what the plane asks of it. The smaller stream that a camera
+// may have besides is in SmallStream.swift.
 // Somebody else's: packets (the plane), descriptions and ICE (the peer connection), who may look (WHEP).
 
 package final class PlaneScreens: Screens, ViewerSeats {
-  private final class Screen {
+  final class Screen {
     let camera: CameraID
     var feed = FeedID.none
     var format: SourceFormat?
@@ -22,12 +23,14 @@ package final class PlaneScreens: Screens, ViewerSeats {
     var legs: [LegID] = []
     /// The same pictures for viewers who cannot decode them as they come; while there are such.
     var twin: Twin?
+    /// The camera's smaller stream, and who is shown that.
+    let small = SmallStream()
 
     init(_ camera: CameraID) { self.camera = camera }
   }
 
   /// A camera's pictures in VP8.
-  private final class Twin {
+  final class Twin {
     var feed = FeedID.none
     var transcoder: (any Transcoder)?
     /// Nothing is handed in before the next key picture.
@@ -38,13 +41,17 @@ package final class PlaneScreens: Screens, ViewerSeats {
   /// Cameras whose pictures are turned into VP8 at a time: each takes a good part of a core.
   package static let twinLimit = 2
 
-  private let plane: MediaPlane
+  let plane: MediaPlane
   /// How ICE is done with a peer that offers this; with nil for offers of ours.
   private let mode: (SessionDescription?) -> ICEMode
   /// In the order in which they were first shown.
-  private var screens: [Screen] = []
+  private(set) var screens: [Screen] = []
 
   private let transcoders: (any Transcoders)?
+  /// Opens cameras' smaller streams; nil where there are none.
+  package weak var substreams: (any SubstreamOpener)?
+  /// What a viewer's path carries, in bits a second, once it was seen to be full.
+  package var limit: (LegID) -> Int?
   /// Told when a camera should make a key picture, and when a viewer can be shown nothing any more.
   package var whenKeyWanted: ((CameraID) -> Void)?
   package var whenLost: ((LegID) -> Void)?
@@ -59,6 +66,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
     self.plane = plane
     self.transcoders = transcoders
     self.mode = mode
+    limit = { plane.viewerStatistics($0)?.limit }
   }
 
   private func screen(_ camera: CameraID) -> Screen {
@@ -73,6 +81,10 @@ package final class PlaneScreens: Screens, ViewerSeats {
     guard feed != .none else { return nil }
     if let twin = screens.compactMap(\.twin).first(where: { $0.feed == feed }) {
       twin.transcoder?.requestKeyFrame()
+      return nil
+    }
+    if let small = screens.first(where: { $0.small.feed == feed })?.small {
+      small.source?.requestKeyFrame()
       return nil
     }
     return screens.first { $0.feed == feed }?.camera
@@ -117,17 +129,18 @@ package final class PlaneScreens: Screens, ViewerSeats {
   package func push(_ picture: AccessUnit, of camera: CameraID) {
     guard let feed = feed(of: camera) else { return }
     plane.push(picture, into: feed)
-    if let twin = screen(camera).twin { hand(picture, to: twin, camera) }
+    let screen = screen(camera)
+    if let twin = screen.twin { hand(picture, to: twin, camera) }
+    weigh(picture, screen)
     if picture.isKey { whenKeyPicture?(camera) }
   }
 
   package func push(sound: [UInt8], samples: Int, captured: Instant, of camera: CameraID) {
     let screen = screen(camera)
     guard screen.feed != .none, let kind = screen.format?.sound else { return }
-    if let twin = screen.twin, twin.feed != .none {
-      plane.pushSound(sound, samples: samples, codec: kind == .pcma ? .pcma : .pcmu, into: twin.feed)
+    for feed in [screen.feed, screen.twin?.feed ?? .none, screen.small.feed] where feed != .none {
+      plane.pushSound(sound, samples: samples, codec: kind == .pcma ? .pcma : .pcmu, into: feed)
     }
-    plane.pushSound(sound, samples: samples, codec: kind == .pcma ? .pcma : .pcmu, into: screen.feed)
   }
 
   package func end(_ camera: CameraID) {
@@ -136,6 +149,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
     screen.parameters = plane.parameters(of: screen.feed) ?? screen.parameters
     plane.closeFeed(screen.feed)
     screen.feed = .none
+    restSmall(screen)
     if let twin = screen.twin { rest(twin) }
   }
 
@@ -277,6 +291,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
   package func forget(_ leg: LegID) {
     for screen in screens {
       screen.legs.removeAll { $0 == leg }
+      screen.small.forget(leg)
       guard let twin = screen.twin, twin.legs.contains(leg) else { continue }
       twin.legs.removeAll { $0 == leg }
       if twin.legs.isEmpty { drop(twin, screen) }

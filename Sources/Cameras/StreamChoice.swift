@@ -1,50 +1,37 @@
 package import Wire
 
-/// Which of a camera's two streams viewers are served best by: the main one, or the smaller sub-stream where they cannot
-/// carry it.
+/// Which of a camera's two streams a viewer is served best by: the main one, or the smaller one where its path cannot carry
+/// that.
 ///
-/// | shown | what happens                                         | wanted |
-/// | ----- | ---------------------------------------------------- | ------ |
-/// | main  | viewers carry less than it brings, for a while       | small  |
-/// | small | they carry it with ease, for the length of a trial   | main   |
+/// | shown | what happens                                     | wanted |
+/// | ----- | ------------------------------------------------ | ------ |
+/// | main  | it carries less than that brings, for a while    | small  |
+/// | small | it carries it with ease, for the length of a trial | main |
 ///
-/// What viewers could carry beyond what they get is not known before it is tried, so the way back is a trial: the first
+/// What a path could carry beyond what it gets is not known before it is tried, so the way back is a trial: the first
 /// after half a minute, and each that fails makes the next one wait twice as long.
-package struct StreamChoice: Sendable {
+package struct StreamChoice: Hashable, Sendable {
   package enum Stream: Hashable, Sendable { case main, small }
 
-  /// How long viewers must be short of the main stream.
+  /// How long a viewer must be short of the main stream.
   package static let haste = Interval.seconds(2)
   package static let firstTrial = Interval.seconds(30)
   package static let longestTrial = Interval.seconds(600)
   /// A trial that lasted for so long was none.
   package static let relapse = Interval.seconds(20)
-  /// How long a stream that could not be opened is left alone.
-  package static let rest = Interval.seconds(60)
-  private static let window = Interval.seconds(2)
 
   package private(set) var shown = Stream.main
-  /// What comes of the stream that is shown, in bits a second; nil before it is known.
-  package private(set) var rate: Int?
-  private var limit: Int?
-  private var bytes = 0
-  private var windowStart: Instant?
   /// Since when the other stream would be better.
   private var since: Instant?
   private var trial = StreamChoice.firstTrial
   private var returned: Instant?
-  private var barredUntil: Instant?
 
   package init() {}
 
-  /// What viewers can carry, in bits a second.
-  package mutating func limit(_ bitsPerSecond: Int) { limit = bitsPerSecond }
-
-  /// A picture of the stream that is shown: which stream is wanted now.
-  package mutating func passed(_ count: Int, at now: Instant) -> Stream {
-    measure(count, at: now)
+  /// Which stream is wanted now. `rate`: what the one that is shown brings; `limit`: what the path carries; both in bits a
+  /// second, nil as long as nobody knows.
+  package mutating func wanted(rate: Int?, limit: Int?, at now: Instant) -> Stream {
     guard let rate, let limit else { return shown }
-    if let barredUntil, now < barredUntil { return shown }
     let isOtherBetter: Bool
     let patience: Interval
     switch shown {
@@ -63,19 +50,6 @@ package struct StreamChoice: Sendable {
     return shown == .main ? .small : .main
   }
 
-  private mutating func measure(_ count: Int, at now: Instant) {
-    guard let start = windowStart else {
-      windowStart = now
-      return
-    }
-    bytes += count
-    let length = now - start
-    guard length >= StreamChoice.window else { return }
-    rate = Int(Int64(bytes) * 8 * 1000 / length.milliseconds)
-    bytes = 0
-    windowStart = now
-  }
-
   /// The other stream is shown from now on.
   package mutating func switched(at now: Instant) {
     if shown == .main {
@@ -89,15 +63,32 @@ package struct StreamChoice: Sendable {
       shown = .main
       returned = now
     }
-    rate = nil
-    bytes = 0
-    windowStart = nil
     since = nil
   }
+}
 
-  /// The other stream could not be had.
-  package mutating func failed(at now: Instant) {
-    barredUntil = now + StreamChoice.rest
-    since = nil
+/// What a stream brings, in bits a second, over the last two seconds or a little more.
+package struct StreamRate: Sendable {
+  private static let window = Interval.seconds(2)
+
+  /// Nil before it is known.
+  package private(set) var bitsPerSecond: Int?
+  private var bytes = 0
+  private var start: Instant?
+
+  package init() {}
+
+  /// A picture of so many bytes.
+  package mutating func passed(_ count: Int, at now: Instant) {
+    guard let start else {
+      self.start = now
+      return
+    }
+    bytes += count
+    let length = now - start
+    guard length >= StreamRate.window else { return }
+    bitsPerSecond = Int(Int64(bytes) * 8 * 1000 / length.milliseconds)
+    bytes = 0
+    self.start = now
   }
 }

@@ -3,13 +3,15 @@ internal import Directory
 internal import Wire
 
 /// Opens each camera the way its source says: over the network, on this machine, or from a call.
-final class CameraWays: CameraOpener {
+final class CameraWays: CameraOpener, SubstreamOpener {
   private let network: RTSPCameras
   private let local: (any LocalCameras)?
   private let calls: CallCameras
   private let world: any World
   /// The password of a device, open; nil for one that has none.
   var password: (DeviceID) -> String? = { _ in nil }
+  /// What the directory says of a camera.
+  var camera: (CameraID) -> Camera? = { _ in nil }
 
   init(network: RTSPCameras, local: (any LocalCameras)?, calls: CallCameras, world: any World) {
     self.network = network
@@ -22,22 +24,18 @@ final class CameraWays: CameraOpener {
     switch camera.source {
     case .rtsp(let url):
       let key = password(.camera(camera.id)) ?? ""
-      guard let substream = camera.substream else {
-        return network.open(camera.id, url: url, user: camera.username, password: key, hear: hear)
-      }
-      return SteppedSource { [network] stream, hear in
-        network.open(
-          camera.id, url: stream == .main ? url : substream, user: camera.username, password: key, hear: hear)
-      } clock: { [world] in
-        world.now
-      } hear: {
-        hear($0)
-      }
+      return network.open(camera.id, url: url, user: camera.username, password: key, hear: hear)
     case .call(let station): return calls.open(station, hear: hear)
     case .v4l2, .pattern:
       guard let local else { return AbsentCamera(world, hear) }
       return local.open(camera, hear: hear)
     }
+  }
+
+  func openSubstream(of id: CameraID, hear: @escaping (SourceNews) -> Void) -> (any CameraSource)? {
+    guard let camera = camera(id), let url = camera.substream else { return nil }
+    return network.open(
+      id, url: url, user: camera.username, password: password(.camera(id)) ?? "", hear: hear)
   }
 }
 

@@ -170,6 +170,9 @@ extension HouseOperations {
         "faulty", "1 while it gives no pictures though somebody wants them, or failed last.",
         status.fault == nil ? 0 : 1)
       gauge("viewers", "WHEP sessions.", house.whep.viewers(of: camera))
+      gauge(
+        "substream_viewers", "Viewers who are shown the smaller stream.",
+        house.screens.smallViewers(of: camera))
       count("pictures", "Pictures that came.", figures.pictures)
       count("key_pictures", "Pictures that a decoder can begin with.", figures.keyPictures)
       count("bytes", "Of coded pictures.", figures.bytes)

@@ -129,6 +129,8 @@ final class House {
     links.house = self
     spectators.house = self
     ways.password = { [weak self] in self?.passwords[$0]?.revealText() }
+    ways.camera = { [weak self] in self?.book.building.camera($0) }
+    screens.substreams = ways
     porter.withTurn = { [weak gateway] body in gateway?.soon(body) }
     fetcher.whenDone = { [weak self] ticket, outcome in
       guard let self else { return }

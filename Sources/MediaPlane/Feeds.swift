@@ -76,12 +76,14 @@ extension MediaPlane {
   @discardableResult
   package func show(_ id: FeedID, on leg: LegID) -> Bool {
     guard let feed = feed(id), let peer = peer(leg), let stream = peer.video else { return false }
+    let before = stream.viewer
     hide(on: leg)
     if let source = stream.heardFrom {
       source.links.removeAll { $0.sink === stream }
       stream.heardFrom = nil
     }
     let viewer = Viewer(stream, peer, of: feed, at: world.now)
+    if let before { viewer.inherit(before) }
     stream.viewer = viewer
     feed.viewers.append(viewer)
     viewer.settle()

@@ -24,6 +24,8 @@ package struct ViewerStatistics: Hashable, Sendable {
   package var keyRequests: UInt64 = 0
   /// What its path carries, in bits a second; nil before anything is known.
   package var estimate: Int?
+  /// The same, once the path was seen to be full: before, the estimate says what was tried.
+  package var limit: Int?
   /// From the opening of the leg to the first packet of a picture; nil before.
   package var firstPicture: Interval?
 
@@ -106,6 +108,21 @@ final class Viewer {
       lastSent = stream.timeline.timestamp
       lastTimestamp = lastSent
     }
+  }
+
+  /// What is known of the path, and what left by it under which numbers, outlives what was shown.
+  func inherit(_ other: Viewer) {
+    log = other.log
+    pacer = other.pacer
+    statistics = other.statistics
+    repetitions = other.repetitions
+    estimate = other.estimate
+    departures = other.departures
+    guard other.feed.coding.name == feed.coding.name else { return }
+    // Half a picture would be damage.
+    other.dropWaiting()
+    queue = Array(other.queue[other.taken...].filter { $0.next > 0 })
+    if let item = queue.first { lastTimestamp = item.timestamp }
   }
 
   var isIdle: Bool { taken == queue.count }

@@ -50,7 +50,8 @@ extension MediaPlane {
 
   private func settleRate(_ viewer: Viewer, at now: Instant) {
     viewer.statistics.estimate = viewer.estimate.bitsPerSecond
-    viewer.pacer.set(viewer.estimate.hasLimit ? viewer.estimate.bitsPerSecond : nil, at: now)
+    viewer.statistics.limit = viewer.estimate.hasLimit ? viewer.estimate.bitsPerSecond : nil
+    viewer.pacer.set(viewer.statistics.limit, at: now)
     settleRate(of: viewer.feed, at: now)
   }
 

@@ -10,7 +10,7 @@ import WebRTC
 import Wire
 
 /// A media plane that shows cameras, and transcoders that only note what they get.
-private final class Theatre: SimulatedPeer, Transcoders {
+final class Theatre: SimulatedPeer, Transcoders, SubstreamOpener {
   final class Machine: Transcoder {
     let hear: (TranscoderNews) -> Void
     var taken: [Bool] = []
@@ -34,6 +34,11 @@ private final class Theatre: SimulatedPeer, Transcoders {
   var machines: [Machine] = []
   var lost: [LegID] = []
   var keysWanted: [CameraID] = []
+  /// Smaller streams that were opened.
+  var smaller: [Studio.Source] = []
+  var hasSmaller = false
+  /// What viewers' paths carry.
+  var limits: [LegID: Int] = [:]
 
   init(_ world: SimulatedWorld, hasTranscoders: Bool) {
     plane = MediaPlane(world: world, ports: 40_000...40_099)
@@ -42,6 +47,15 @@ private final class Theatre: SimulatedPeer, Transcoders {
     screens = PlaneScreens(plane, transcoders: hasTranscoders ? self : nil) { _ in .lite }
     screens.whenLost = { [unowned self] in lost.append($0) }
     screens.whenKeyWanted = { [unowned self] in keysWanted.append($0) }
+    screens.substreams = self
+    screens.limit = { [unowned self] in limits[$0] }
+  }
+
+  func openSubstream(of camera: CameraID, hear: @escaping (SourceNews) -> Void) -> (any CameraSource)? {
+    guard hasSmaller else { return nil }
+    let source = Studio.Source(camera, smaller.count, hear)
+    smaller.append(source)
+    return source
   }
 
   func openTranscoder(
@@ -54,7 +68,7 @@ private final class Theatre: SimulatedPeer, Transcoders {
 }
 
 /// What a viewer would say.
-private final class Guest {
+final class Guest {
   let connection: PeerConnection
   private var random = Random(seed: 5)
   private let now: Instant

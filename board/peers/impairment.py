@@ -1,5 +1,5 @@
 """A bad network in user space: datagrams between one address of ours and a server's, some of them lost, late or out of
-order. Players reach the server through it when the addresses in the answer are replaced by `candidate()`.
+order, or only so many a second. Players reach the server through it when the addresses in the answer are replaced by `candidate()`.
 
 Good for some thousand packets a second; what it draws is the same each time.
 """
@@ -17,11 +17,13 @@ from whep_client import own_address
 
 class Impairment:
     """From players to `server` and back; each player has a socket of its own towards the server. Shares are 0 to 1,
-    times seconds. They may be changed while it works."""
+    times seconds. They may be changed while it works. `rate`: what goes to players, in bits a second; what would have to
+    wait for longer than `queue` is lost."""
 
-    def __init__(self, server, loss=0.0, delay=0.0, jitter=0.0, reorder=0.0, seed=1):
+    def __init__(self, server, loss=0.0, delay=0.0, jitter=0.0, reorder=0.0, rate=None, queue=0.4, seed=1):
         self.server = server
         self.loss, self.delay, self.jitter, self.reorder = loss, delay, jitter, reorder
+        self.rate, self.queue, self.free = rate, queue, 0.0
         self.random = random.Random(seed)
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.front.bind((own_address(), 0))
@@ -77,8 +79,15 @@ class Impairment:
                 if self.random.random() < self.loss:
                     self.dropped += 1
                     continue
+                at = time.monotonic()
+                if self.rate and end is not self.front:
+                    at = max(at, self.free) + 8 * (len(data) + 28) / self.rate
+                    if at - time.monotonic() > self.queue:
+                        self.dropped += 1
+                        continue
+                    self.free = at
                 self.passed += 1
-                at = time.monotonic() + self.delay + abs(self.random.gauss(0, self.jitter))
+                at += self.delay + abs(self.random.gauss(0, self.jitter))
                 if self.random.random() < self.reorder:
                     # Behind some that were sent after it.
                     at += 0.02

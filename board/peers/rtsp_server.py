@@ -10,10 +10,15 @@ Run as a program with one JSON object as its argument; it prints `ready` and ser
   sound           "pcma", "pcmu", "aac" or null
   codec           "h264", "h265" or "jpeg"
   certificate, key   PEM files: then it speaks rtsps
+  bitrate         kbit/s
+  small           [width, height, kbit/s] of a second, smaller stream at /small. Then both show numbered pictures, read as
+                  README.md says, over noise that brings as many bits as are allowed
 """
 
 import json
+import os
 import sys
+import time
 
 import gi
 
@@ -31,14 +36,15 @@ SOUNDS = {
 
 def pipeline(wish):
     width, height = wish.get("size", [320, 240])
+    form = f"video/x-raw,width={width},height={height},framerate=25/1"
     picture = (
-        f"videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},framerate=25/1 ! "
-    )
+        f"appsrc name=numbers is-live=true do-timestamp=true format=time caps={form},format=I420 ! "
+        if wish.get("small") else f"videotestsrc is-live=true pattern=ball ! {form} ! ")
     codec = wish.get("codec", "h264")
     if codec == "h264":
         options = wish.get("encoder", "tune=zerolatency sliced-threads=false key-int-max=25 bframes=0")
         picture += (
-            f"x264enc {options} speed-preset=ultrafast bitrate=500 ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
+            f"x264enc {options} speed-preset=ultrafast bitrate={wish.get('bitrate', 500)} ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
             f"h264parse ! rtph264pay name=pay0 pt=96 config-interval={wish.get('interval', -1)} ")
     elif codec == "jpeg":
         picture += "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26 "
@@ -50,15 +56,53 @@ def pipeline(wish):
     return f"( {picture})"
 
 
+class Numbers:
+    """Numbered pictures for the media of one factory, twenty-five a second. The number is that of the moment, so it is the
+    same in both streams."""
+
+    def __init__(self, width, height):
+        self.width, self.height, self.source = width, height, None
+        size = width * (height - height // 4)
+        self.noise = [bytes(112 + (byte & 31) for byte in os.urandom(size)) for _ in range(7)]
+
+    def begin(self, _, media):
+        self.source = media.get_element().get_child_by_name("numbers")
+        GLib.timeout_add(40, self.push, self.source)
+
+    def push(self, source):
+        if source is not self.source:
+            return False
+        moment = time.time()
+        value = (int(moment * 25) & 0xFFFFFFF) << 28 | int(moment * 1000) % 86400000
+        check = 0xFF
+        for place in range(48, -1, -8):
+            check ^= value >> place & 0xFF
+            for _ in range(8):
+                check = (check << 1 ^ 7) & 0xFF if check & 0x80 else check << 1
+        bits, width, quarter = f"{value << 8 | check:064b}", self.width, self.height // 4
+        edges = [width * column // 16 for column in range(17)]
+        lines = [b"".join(bytes([235 if bit == "1" else 16]) * (edges[place + 1] - edges[place])
+                          for place, bit in enumerate(bits[row * 16:row * 16 + 16])) for row in range(4)]
+        luma = b"".join(lines[min(3, 4 * line // quarter)] for line in range(quarter)) + self.noise[int(moment * 25) % 7]
+        source.emit("push-buffer", Gst.Buffer.new_wrapped(luma + bytes([128]) * (width * self.height // 2)))
+        return True
+
+
 def main():
     wish = json.loads(sys.argv[1])
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address(wish["address"])
     server.set_service(str(wish["port"]))
-    factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(pipeline(wish))
-    factory.set_shared(True)
+
+    def serve(wish):
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(pipeline(wish))
+        factory.set_shared(True)
+        if wish.get("small"):
+            factory.connect("media-configure", Numbers(*wish["size"]).begin)
+        return factory
+    factory = serve(wish)
     flags = GstRtsp.RTSPLowerTrans(0)
     for protocol in wish.get("protocols", ["tcp", "udp"]):
         flags |= {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}[protocol]
@@ -83,6 +127,9 @@ def main():
             auth.set_default_token(token)
         server.set_auth(auth)
     server.get_mount_points().add_factory("/live", factory)
+    if wish.get("small"):
+        width, height, bitrate = wish["small"]
+        server.get_mount_points().add_factory("/small", serve({**wish, "size": [width, height], "bitrate": bitrate}))
     if server.attach(None) == 0:
         sys.exit("the server could not listen")
     print("ready", flush=True)

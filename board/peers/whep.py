@@ -21,7 +21,7 @@ from whep_gateway import Camera, Watching, middle
 # A player in a page: what is written about WHEP, and nothing of ours.
 PLAYER = pattern.SCRIPT + """
 window.look = async (url, token, options = {}) => {
-  const one = { numbers: [], ages: [], unread: 0, frames: 0, began: performance.now() };
+  const one = { numbers: [], ages: [], widths: [], unread: 0, frames: 0, began: performance.now() };
   const peer = one.peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...options.peer });
   const transceiver = peer.addTransceiver('video', { direction: 'recvonly' });
   if (options.codec) transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs
@@ -32,6 +32,7 @@ window.look = async (url, token, options = {}) => {
   const shown = (now, frame) => {
     one.first ??= performance.now() - one.began;
     one.frames++;
+    if (one.widths.at(-1)?.[0] !== frame.width) one.widths.push([frame.width, Math.round(now - one.began)]);
     const found = readPattern(video);
     if (found) { one.numbers.push(found.number); one.ages.push((Date.now() - found.milliseconds + 86400000) % 86400000); }
     else one.unread++;
@@ -66,7 +67,7 @@ window.look = async (url, token, options = {}) => {
   return one;
 };
 window.summary = async one => ({ status: one.status, began: one.began, until: performance.now(), first: one.first, frames: one.frames, unread: one.unread,
-  numbers: one.numbers, ages: one.ages, stats: one.stats ? await one.stats() : null,
+  numbers: one.numbers, ages: one.ages, widths: one.widths, stats: one.stats ? await one.stats() : null,
   state: one.peer.connectionState, answer: one.answer });
 """
 PAGE = "<!doctype html><title>player</title><body><script src='player.js'></script>"
@@ -121,6 +122,17 @@ class InBrowser:
         watched = (seen["until"] - seen["began"]) / 1000
         self.assertLessEqual(stats.get("totalFreezesDuration", 0), 1 + watched * 0.3,
                              f"{stats.get('freezeCount')} freezes in {watched:.0f} s")
+
+    def impaired(self, camera="hall", **how):
+        """A look through a bad network."""
+        # The first answer tells where the gateway's media lives.
+        self.assertEqual(self.look(camera, name="probe"), 201)
+        where = Impairment.server_of(self.browser.run("return probe.answer"))
+        self.browser.run("return await probe.end()")
+        network = Impairment(where, **how)
+        self.stack.callback(network.close)
+        self.assertEqual(self.look(camera, candidate=network.candidate()), 201)
+        return network
 
     def plays_h264(self):
         return self.browser.run(
@@ -200,17 +212,6 @@ class Chromium(InBrowser, Watching):
         self.browser.until("by the new names", """for (const report of (await one.peer.getStats()).values())
             if (report.type === 'transport' && report.iceLocalUsernameFragment
               === one.peer.localDescription.sdp.match(/ice-ufrag:(\\S+)/)[1]) return report.selectedCandidatePairChanges > 1;""")
-
-    def impaired(self, **how):
-        """A look through a bad network: the status, the network."""
-        # The first answer tells where the gateway's media lives.
-        self.assertEqual(self.look(name="probe"), 201)
-        where = Impairment.server_of(self.browser.run("return probe.answer"))
-        self.browser.run("return await probe.end()")
-        network = Impairment(where, **how)
-        self.stack.callback(network.close)
-        self.assertEqual(self.look(candidate=network.candidate()), 201)
-        return network
 
     def test_loss_is_repaired(self):
         network = self.impaired(loss=0.03, delay=0.02)
@@ -369,9 +370,14 @@ class NetworkCamera(InBrowser, Watching):
         cls.camera = Camera(size=[640, 360], profile="baseline",
                             encoder="tune=zerolatency speed-preset=ultrafast key-int-max=100 sliced-threads=false")
         cls.addClassCleanup(cls.camera.close)
+        cls.steps = Camera(size=[640, 360], bitrate=1500, small=[320, 180, 200])
+        cls.addClassCleanup(cls.steps.close)
         building = whep_gateway.directory()
-        building["stations"].append({"username": "street", "name": "street", "door": "entrance", "camera": "street"})
-        building["cameras"].append({"id": "street", "source": cls.camera.url, "view": "always"})
+        building["stations"] += [
+            {"username": name, "name": name, "door": "entrance", "camera": name} for name in ("street", "lane")]
+        building["cameras"] += [
+            {"id": "street", "source": cls.camera.url, "view": "always"},
+            {"id": "lane", "source": cls.steps.url, "substream": cls.steps.small, "view": "always"}]
         browser.websockets()
         cls.pages = browser.Pages({"index.html": PAGE, "player.js": PLAYER})
         cls.addClassCleanup(cls.pages.close)
@@ -393,6 +399,28 @@ class NetworkCamera(InBrowser, Watching):
             self.browser.run("return await one.end()")
         print("network camera: joins after " + ", ".join(f"{delay:.0f}" for delay in delays) + " ms", flush=True)
         self.assertLess(max(delays), 2500, "less than a group of pictures")
+
+    def test_whose_path_is_too_narrow_sees_the_smaller_stream_and_nobody_else_does(self):
+        wait_for("the camera is there", lambda: self.look("lane", name="wide") == 201, 20)
+        self.sees(25, name="wide")
+        network = self.impaired("lane")
+        before = self.sees(75)
+        self.assertEqual([width for width, _ in before["widths"]], [640])
+        network.rate = 500_000
+        self.browser.until("the smaller stream", "return one.widths.at(-1)[0] === 320", 15)
+        seen = self.sees(self.seen()["frames"] + 75)
+        after = seen["widths"][-1][1] - (before["until"] - before["began"])
+        print(f"a camera of 1.5 Mbit/s on a path of 0.5: the smaller stream after {after / 1000:.1f} s, "
+              f"{seen['stats']['freezeCount']} freezes, {seen['stats']['pliCount']} key frames asked, "
+              f"age {middle(seen['ages'][-50:])} ms", flush=True)
+        self.fluent(seen)
+        self.assertEqual([width for width, _ in seen["widths"]], [640, 320])
+        self.assertLess(after, 10_000)
+        self.assertLess(middle(seen["ages"][-50:]), 1500, "it has caught up")
+        wide = self.seen("wide")
+        self.fluent(wide)
+        self.undisturbed(wide)
+        self.assertEqual([width for width, _ in wide["widths"]], [640])
 
     def test_a_camera_that_comes_back_is_seen_again(self):
         wait_for("the camera is there", lambda: self.look("street") == 201, 20)

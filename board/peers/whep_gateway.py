@@ -114,7 +114,7 @@ class Camera:
 
     def __init__(self, **wish):
         self.wish = {"address": bed.GATEWAY, "port": bed.free_port(kind=bed.socket.SOCK_STREAM), **wish}
-        self.url = f"rtsp://{bed.GATEWAY}:{self.wish['port']}/live"
+        self.url, self.small = (f"rtsp://{bed.GATEWAY}:{self.wish['port']}/{name}" for name in ("live", "small"))
         self.start()
 
     def start(self):
