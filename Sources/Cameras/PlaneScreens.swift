@@ -173,14 +173,20 @@ package final class PlaneScreens: Screens, ViewerSeats {
       }
     }
     for leg in twin.legs { plane.show(twin.feed, on: leg) }
+    // It joins as any viewer does: with what lies ready.
+    let group = plane.group(of: screen.feed)
+    if let transcoder = twin.transcoder, !group.isEmpty, transcoder.push(group) == .taken {
+      twin.waits = false
+      return
+    }
     // A still picture until the next key picture is better than none.
-    if let picture = plane.keyPicture(of: screen.feed) { _ = twin.transcoder?.push(picture) }
+    if let picture = plane.keyPicture(of: screen.feed) { _ = twin.transcoder?.push([picture]) }
     whenKeyWanted?(camera)
   }
 
   private func hand(_ picture: AccessUnit, to twin: Twin, _ camera: CameraID) {
     guard let transcoder = twin.transcoder, picture.isKey || !twin.waits else { return }
-    switch transcoder.push(picture) {
+    switch transcoder.push([picture]) {
     case .taken: twin.waits = false
     case .wantsKey:
       twin.waits = true

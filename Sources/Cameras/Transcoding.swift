@@ -2,8 +2,9 @@ package import RTP
 
 /// Turns the H.264 of a camera into VP8, for browsers that read nothing else.
 package protocol Transcoder: AnyObject {
-  /// Hands in the next picture; never waits. The first must be a key picture.
-  func push(_ picture: AccessUnit) -> TranscoderIntake
+  /// Hands in the next pictures; never waits. The first of all must be a key picture. Of several only the newest comes out:
+  /// the others lead up to it.
+  func push(_ pictures: [AccessUnit]) -> TranscoderIntake
   /// Wants a key picture among what comes out, soon.
   func requestKeyFrame()
   /// How many bits and pictures a second the viewers can take.

@@ -10,7 +10,7 @@ internal import Wire
 // that is too slow the queue fills up, and everything is dropped until the next key picture.
 
 enum TranscoderOrder: Sendable {
-  case picture(AccessUnit)
+  case pictures([AccessUnit])
   case key
   case limit(bitsPerSecond: Int, framesPerSecond: Int)
   case stop
@@ -18,8 +18,8 @@ enum TranscoderOrder: Sendable {
 
 /// The loop's end.
 final class RunningTranscoder: Transcoder {
-  /// Pictures that may wait: half a second of them.
-  static let waiting = 12
+  /// Pictures that may wait: two seconds of them, in which a long group before the newest is decoded.
+  static let waiting = 50
 
   private let reactor: Reactor
   private var hear: ((TranscoderNews) -> Void)?
@@ -96,14 +96,14 @@ final class RunningTranscoder: Transcoder {
     }
   }
 
-  func push(_ picture: AccessUnit) -> TranscoderIntake {
-    guard hear != nil else { return .taken }
-    guard picture.isKey || !isWaiting, orders.reserve() else {
+  func push(_ pictures: [AccessUnit]) -> TranscoderIntake {
+    guard hear != nil, let first = pictures.first else { return .taken }
+    guard first.isKey || !isWaiting, orders.reserve() else {
       isWaiting = true
       return .wantsKey
     }
     isWaiting = false
-    orders.post(.picture(picture))
+    orders.post(.pictures(pictures))
     return .taken
   }
 
@@ -162,10 +162,12 @@ private struct TranscoderLoop: ~Copyable {
         case .stop: return
         case .key: wantsKey = true
         case .limit(let bits, let frames): limit = (bits, frames)
-        case .picture(let picture):
+        case .pictures(let next):
           // Whatever lies before a key picture is of no use any more.
-          if picture.isKey { pictures.removeAll() }
-          pictures.append(picture)
+          for picture in next {
+            if picture.isKey { pictures.removeAll() }
+            pictures.append(picture)
+          }
         }
       }
       batch.removeAll()

@@ -52,6 +52,12 @@ extension MediaPlane {
   /// The newest picture that a decoder can begin with, its parameter sets in it.
   package func keyPicture(of id: FeedID) -> AccessUnit? { feed(id)?.newestKey }
 
+  /// The pictures from the newest key picture on, for another decoder than a viewer's. Of H.264; empty where none are kept.
+  package func group(of id: FeedID) -> [AccessUnit] {
+    guard let feed = feed(id), case .h264 = feed.coding else { return [] }
+    return feed.group.compactMap(\.unit)
+  }
+
   package func feedStatistics(_ id: FeedID) -> FeedStatistics? {
     guard let feed = feed(id) else { return nil }
     var result = feed.statistics

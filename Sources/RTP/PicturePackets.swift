@@ -25,6 +25,20 @@ package final class PicturePackets: Sendable {
   /// Bytes of all payloads.
   package var size: Int { bytes.count }
 
+  /// The picture of H.264 that these were made of; nil for anything else.
+  package var unit: AccessUnit? {
+    let bytes = bytes
+    var depacketizer = H264Depacketizer()
+    for (index, range) in payloads.enumerated() {
+      let header = PacketHeader(
+        payloadType: 0, sequence: UInt16(truncatingIfNeeded: index), timestamp: timestamp, ssrc: 0,
+        marker: index == payloads.count - 1)
+      let unit = depacketizer.receive(header: header, payload: bytes.span.extracting(range), now: captured)
+      if let unit { return unit }
+    }
+    return nil
+  }
+
   /// The longest payload that leaves room in a datagram of 1,200 bytes for a header with extensions and a tag.
   package static let limit = 1140
 }

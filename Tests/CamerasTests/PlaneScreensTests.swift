@@ -19,9 +19,9 @@ final class Theatre: SimulatedPeer, Transcoders, SubstreamOpener {
     var wantsKey = false
 
     init(_ hear: @escaping (TranscoderNews) -> Void) { self.hear = hear }
-    func push(_ picture: AccessUnit) -> TranscoderIntake {
-      if wantsKey, !picture.isKey { return .wantsKey }
-      taken.append(picture.isKey)
+    func push(_ pictures: [AccessUnit]) -> TranscoderIntake {
+      if wantsKey, pictures.first?.isKey != true { return .wantsKey }
+      taken += pictures.map(\.isKey)
       return .taken
     }
     func requestKeyFrame() { keyRequests += 1 }
@@ -187,6 +187,20 @@ final class Guest {
     #expect(theatre.machines[1].isStopped)
     screens.leave(other)
     #expect(theatre.plane.count == 0)
+  }
+
+  @Test func aBrowserWithoutH264JoinsBetweenTwoKeyPictures() throws {
+    screens.begin(PlaneScreensTests.door, PlaneScreensTests.format)
+    for isKey in [false, true, false, true, false, false] {
+      screens.push(Studio.picture(key: isKey), of: PlaneScreensTests.door)
+    }
+    let viewer = try leg(take([Guest.vp8]))
+    let machine = theatre.machines[0]
+    #expect(machine.taken == [true, false, false], "the newest group")
+    screens.push(Studio.picture(key: false), of: PlaneScreensTests.door)
+    #expect(machine.taken == [true, false, false, false] && theatre.keysWanted.isEmpty)
+    screens.leave(viewer)
+    #expect(machine.isStopped)
   }
 
   @Test func aTranscoderThatEndsLosesItsViewersAndNoOthers() throws {

@@ -47,7 +47,7 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     let listener = Listener()
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
     for (place, picture) in try stream(20).enumerated() {
-      #expect(transcoder.push(picture) == .taken)
+      #expect(transcoder.push([picture]) == .taken)
       #expect(stage.runs { listener.pictures.count > place })
     }
     transcoder.stop()
@@ -65,7 +65,7 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     defer { stage.reactor.retire() }
     let listener = Listener()
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
-    #expect(transcoder.push(try stream(1, width: 1280, height: 720)[0]) == .taken)
+    #expect(transcoder.push([try stream(1, width: 1280, height: 720)[0]]) == .taken)
     #expect(stage.runs { !listener.pictures.isEmpty })
     transcoder.stop()
     #expect(listener.sizes == ["640x360"])
@@ -78,11 +78,28 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     let listener = Listener()
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
     let pictures = try stream(4, keys: [2])
-    #expect(transcoder.push(pictures[1]) == .wantsKey)
-    #expect(transcoder.push(pictures[2]) == .taken)
-    #expect(transcoder.push(pictures[3]) == .taken)
+    #expect(transcoder.push([pictures[1]]) == .wantsKey)
+    #expect(transcoder.push([pictures[2]]) == .taken)
+    #expect(transcoder.push([pictures[3]]) == .taken)
     #expect(stage.runs { (try? Stage.read(listener.pictures, .vp8).last)??.number == 3 })
     transcoder.stop()
+  }
+
+  @Test func aGroupThatWentBeforeIsCaughtUpWithAndOnlyItsNewestShown() throws {
+    let stage = Stage()
+    defer { stage.reactor.retire() }
+    let listener = Listener()
+    let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
+    let pictures = try stream(122)
+    #expect(transcoder.push(Array(pictures[..<120])) == .taken)
+    #expect(stage.runs { listener.pictures.count == 1 })
+    for place in 120..<122 {
+      #expect(transcoder.push([pictures[place]]) == .taken)
+      #expect(stage.runs { listener.pictures.count == place - 118 })
+    }
+    transcoder.stop()
+    #expect(try Stage.read(listener.pictures, .vp8).map(\.?.number) == [119, 120, 121])
+    #expect(listener.wishes == 0)
   }
 
   @Test func whenItCannotKeepUpItSkipsToAKeyPicture() throws {
@@ -90,18 +107,18 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     defer { stage.reactor.retire() }
     let listener = Listener()
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
-    let pictures = try stream(40, keys: [30], width: 640, height: 480)
+    let pictures = try stream(80, keys: [70], width: 640, height: 480)
     var lost: Int?
-    for (place, picture) in pictures[..<30].enumerated() where transcoder.push(picture) == .wantsKey {
+    for (place, picture) in pictures[..<70].enumerated() where transcoder.push([picture]) == .wantsKey {
       lost = lost ?? place
     }
     let first = try #require(lost, "everything at once is too much")
     #expect(first > 1)
     // Nothing is taken before the next key picture, however much room there is.
     #expect(stage.runs { !listener.pictures.isEmpty })
-    #expect(transcoder.push(pictures[29]) == .wantsKey)
-    #expect(stage.runs { transcoder.push(pictures[30]) == .taken })
-    #expect(stage.runs { (try? Stage.read(listener.pictures, .vp8).last)??.number == 30 })
+    #expect(transcoder.push([pictures[69]]) == .wantsKey)
+    #expect(stage.runs { transcoder.push([pictures[70]]) == .taken })
+    #expect(stage.runs { (try? Stage.read(listener.pictures, .vp8).last)??.number == 70 })
     transcoder.stop()
     #expect(try !Stage.read(listener.pictures, .vp8).contains(nil))
   }
@@ -113,11 +130,11 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
     let broken = AccessUnit(
       bytes: [0x65, 1, 2, 3], units: [0..<4], timestamp: 0, captured: Instant(nanoseconds: 1), isKey: true)
-    #expect(transcoder.push(broken) == .taken)
+    #expect(transcoder.push([broken]) == .taken)
     #expect(stage.runs { listener.wishes == 1 })
     let pictures = try stream(2)
-    #expect(transcoder.push(pictures[1]) == .wantsKey)
-    #expect(transcoder.push(pictures[0]) == .taken)
+    #expect(transcoder.push([pictures[1]]) == .wantsKey)
+    #expect(transcoder.push([pictures[0]]) == .taken)
     #expect(stage.runs { listener.pictures.count == 1 })
     transcoder.stop()
   }
@@ -129,7 +146,7 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     let transcoder = stage.cameras.openTranscoder(TranscoderSetting(), hear: listener.hear)
     for (place, picture) in try stream(10).enumerated() {
       if place == 6 { transcoder.requestKeyFrame() }
-      #expect(transcoder.push(picture) == .taken)
+      #expect(transcoder.push([picture]) == .taken)
       #expect(stage.runs { listener.pictures.count > place })
     }
     transcoder.stop()

@@ -61,6 +61,8 @@ struct Cinema {
       let place = first + index
       if place < offset { #expect(step == 90) } else if place > offset { #expect(step == 3600) }
     }
+    let newest = (offset + 14) / 10 * 10
+    #expect(cinema.bench.plane.group(of: cinema.feed).map(\.parts) == cinema.shot[newest...].map(\.parts))
     let statistics = try #require(cinema.bench.plane.feedStatistics(cinema.feed))
     #expect(statistics.viewers == 1)
     #expect(statistics.joins == 1)

@@ -76,6 +76,7 @@ extension PicturePackets {
           payload: payload.span, now: moment)
       }
       #expect(result?.units.map { Array(result!.bytes[$0]) } == units, "round \(round)")
+      #expect(packets.unit == result, "round \(round)")
     }
   }
 

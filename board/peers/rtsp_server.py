@@ -11,6 +11,7 @@ Run as a program with one JSON object as its argument; it prints `ready` and ser
   codec           "h264", "h265" or "jpeg"
   certificate, key   PEM files: then it speaks rtsps
   bitrate         kbit/s
+  deaf            true: makes key pictures when it likes, not when it is asked
   small           [width, height, kbit/s] of a second, smaller stream at /small. Then both show numbered pictures, read as
                   README.md says, over noise that brings as many bits as are allowed
 """
@@ -44,7 +45,7 @@ def pipeline(wish):
     if codec == "h264":
         options = wish.get("encoder", "tune=zerolatency sliced-threads=false key-int-max=25 bframes=0")
         picture += (
-            f"x264enc {options} speed-preset=ultrafast bitrate={wish.get('bitrate', 500)} ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
+            f"x264enc name=coder {options} speed-preset=ultrafast bitrate={wish.get('bitrate', 500)} ! video/x-h264,profile={wish.get('profile', 'baseline')} ! "
             f"h264parse ! rtph264pay name=pay0 pt=96 config-interval={wish.get('interval', -1)} ")
     elif codec == "jpeg":
         picture += "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26 "
@@ -88,6 +89,16 @@ class Numbers:
         return True
 
 
+def deafen(_, media):
+    """What asks the encoder for a key picture does not get there."""
+    def hears(_, info):
+        wish = info.get_event().get_structure()
+        asks = wish is not None and wish.get_name() == "GstForceKeyUnit"
+        return Gst.PadProbeReturn.DROP if asks else Gst.PadProbeReturn.OK
+    media.get_element().get_child_by_name("coder").get_static_pad("src").add_probe(
+        Gst.PadProbeType.EVENT_UPSTREAM, hears)
+
+
 def main():
     wish = json.loads(sys.argv[1])
     Gst.init(None)
@@ -99,6 +110,8 @@ def main():
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(pipeline(wish))
         factory.set_shared(True)
+        if wish.get("deaf"):
+            factory.connect("media-configure", deafen)
         if wish.get("small"):
             factory.connect("media-configure", Numbers(*wish["size"]).begin)
         return factory
