@@ -79,6 +79,9 @@ extension PlaneScreens {
     if isNeeded {
       small.needed = small.now
       openSmall(screen)
+      if small.movers.contains(where: { small.choices[$0]?.shown == .main }) {
+        small.source?.requestKeyFrame()
+      }
     } else if small.source != nil, small.needed.map({ small.now - $0 >= SmallStream.linger }) ?? true {
       restSmall(screen)
     }

@@ -90,6 +90,8 @@ import Wire
     #expect(theatre.smaller.count == 1)
     run(.seconds(2), keys: false)
     #expect(seesMain(narrow), "nobody can begin with what is no key picture")
+    #expect(small.wishes > 0)
+    small.wishes = 0
     small.hear(.picture(picture(SmallStreamTests.smallBytes, key: true)))
     #expect(!seesMain(narrow) && plane.shown(on: narrow) != .none)
     #expect(seesMain(wide))
