@@ -12,7 +12,8 @@ import unittest
 import wave
 
 import bed
-from bed import Stage, media_of, strength, wait_for
+from bed import Stage, media_of, wait_for
+from voice import strength
 
 STATION = "127.0.0.10"
 # Phones bind their media to every address, and the kernel then sends it from this one.

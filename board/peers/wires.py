@@ -8,6 +8,7 @@ import bed
 from bed import Stage, media_of, wait_for
 from phones import HOST, Baresip, Linphone
 from script import answers, hears, hung_up, invites, refused, responds, rings, rung, script
+from voice import strength
 
 STATION, PANEL, OTHER, MOBILE = "127.0.0.10", "127.0.0.28", "127.0.0.38", "127.0.0.45"
 
@@ -42,7 +43,7 @@ class Wires(Stage):
         panel.finish()
         samples, rate = station.recording()
         middle = samples[len(samples) // 2 - rate // 8: len(samples) // 2 + rate // 8]
-        self.assertGreater(bed.strength(middle, 1100, rate), 0.7, "the station hears the panel")
+        self.assertGreater(strength(middle, 1100, rate), 0.7, "the station hears the panel")
         self.assertEqual(self.gateway.last_record()["from"], "intercom-rear")
 
     def test_a_tcp_binding_is_dialled_anew_after_its_connection_died(self):
