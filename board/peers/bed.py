@@ -5,8 +5,10 @@ port. Nothing here waits for a fixed time where it can wait for a fact.
 """
 
 import contextlib
+import datetime
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -192,14 +194,19 @@ class Gateway:
         return wait_for("a call record", lambda: (lambda rows: rows[:1] if len(rows) >= count else None)(self.run("cdr")))[0]
 
 
+def parts(messages):
+    """One part a message that sipp heard or sent."""
+    return messages.split("-----------------------------------------------")
+
+
 class Sipp:
     """One sipp run: a published scenario engine playing the peer that `scenario` describes."""
 
     def __init__(self, scenario, gateway, address, port=None, transport="udp", keys=None, user="", password="",
-                 calls=1, seconds=20, arguments=(), inside=()):
+                 calls=1, seconds=60, arguments=(), inside=()):
         self.name = getattr(scenario, "name", scenario)
         self.folder = tempfile.mkdtemp(prefix="vestibule-sipp.")
-        self.port = port or free_port(address)
+        self.address, self.port = address, port or free_port(address)
         mode = {"udp": "u1", "tcp": "t1"}[transport]
         # sipp takes keywords in messages only; a status to wait for has to stand in the file.
         if isinstance(scenario, str):
@@ -235,6 +242,21 @@ class Sipp:
 
     def wait_until_received(self, text, seconds=10):
         wait_for(f"{self.name} sees {text!r}", lambda: text in self.messages(), seconds)
+
+    def go_on(self):
+        """Ends the time that a caller talks or rings; without this it ends by itself. sipp is told by a MESSAGE which looks
+        like the last that it heard, for of that it makes its next."""
+        wait_for(f"{self.name} talks or rings", lambda: re.match(r"[^/]*\n\n(ACK |SIP/2.0 180)", parts(self.messages())[-1]))
+        heard = next(part for part in reversed(parts(self.messages())) if "message received" in part).split("\n\n")[1]
+        lines = [line for line in heard.splitlines()[1:] if not line.startswith(("CSeq:", "Content-"))]
+        lines = ["MESSAGE sip:go.on SIP/2.0", *lines, "CSeq: 9 MESSAGE", "Content-Length: 0", "", ""]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as friend:
+            friend.sendto("\r\n".join(lines).encode(), (self.address, self.port))
+
+    def end(self):
+        """What was to be seen of it was seen."""
+        self.go_on()
+        return self.finish()
 
     def finish(self, seconds=25):
         """Waits for the scenario's end; a scenario that did not run through is a failure with its own words."""
@@ -328,7 +350,7 @@ class Stage(unittest.TestCase):
             lambda: register(self.gateway, account, self.secret(account), address, port, transport, 0))
         return port
 
-    def panel(self, scenario, account, address, transport="udp", calls=1, seconds=20, **keys):
+    def panel(self, scenario, account, address, transport="udp", calls=1, seconds=60, **keys):
         """A registered device that waits in `scenario`."""
         port = self.register(account, address, transport)
         return self.sipp(scenario, address, port=port, transport=transport, calls=calls, seconds=seconds,
@@ -338,6 +360,14 @@ class Stage(unittest.TestCase):
         """A device that calls with digest."""
         return self.sipp(scenario, address, user=account, password=self.secret(account),
                          keys={"caller": account, "target": target, **keys})
+
+    def rests(self, door="entrance"):
+        """Waits until a door that was opened takes another command: for three seconds it takes none."""
+        def is_rested():
+            last = next(row for row in self.gateway.run("doors") if row["id"] == door)["lastAt"]
+            return not last or datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(
+                last.replace("Z", "+00:00")) > datetime.timedelta(seconds=3.1)
+        wait_for("the door has rested", is_rested)
 
     def meet(self, one, other, panel, call):
         """Lets two voices speak into a call that is answered, and waits until each hears the other."""
@@ -351,7 +381,7 @@ class Stage(unittest.TestCase):
 
 def media_of(messages, marker):
     """Address and port of the first audio line in the last message of `messages` that has `marker` in it."""
-    for part in reversed(messages.split("-----------------------------------------------")):
+    for part in reversed(parts(messages)):
         if marker in part and "m=audio" in part:
             port = int(part.split("m=audio ", 1)[1].split()[0])
             address = part.split("c=IN IP4 ", 1)[1].split()[0]
@@ -361,7 +391,7 @@ def media_of(messages, marker):
 
 def dialog_of(messages, marker="SIP/2.0 200 OK"):
     """Call-ID, To tag and From tag of the last message of `messages` that has `marker` in it."""
-    for part in reversed(messages.split("-----------------------------------------------")):
+    for part in reversed(parts(messages)):
         if marker in part and ";tag=" in part:
             lines = {line.split(":", 1)[0].lower(): line.split(":", 1)[1].strip() for line in part.splitlines() if ":" in line}
             tag = lambda value: value.split(";tag=", 1)[1].split(";")[0]

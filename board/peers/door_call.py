@@ -86,7 +86,7 @@ class DoorCall(Stage):
     def test_a_key_as_rfc_4733_opens_the_door_and_never_reaches_the_station(self):
         visitor, resident = self.voice(STATION, 700), self.voice(OTHER, 1100)
         panel = self.panel("panel_answer", "panel402", OTHER, media=resident.port)
-        call = self.station("station_call", target="402", media=visitor.port, talk=3000)
+        call = self.station("station_call", target="402", media=visitor.port, talk=20000)
         panel.wait_until_received("ACK sip:")
         before = self.last_attempt()
         resident.send_to(*media_of(panel.messages(), "INVITE sip:"))
@@ -95,7 +95,7 @@ class DoorCall(Stage):
         wait_for("the resident is heard", lambda: visitor.hears(1100) > 0.8, 3)
         resident.key("#")
         wait_for("the attempt is recorded", lambda: self.last_attempt() != before, 3)
-        call.finish()
+        call.end()
         self.assertEqual(visitor.packets(101), [], "a key reached the station as RFC 4733")
 
     def last_attempt(self):

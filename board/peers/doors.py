@@ -170,7 +170,7 @@ class Doors(Stage):
         self.open("legacy", "opened")
         self.assertEqual(device.moved, 1)
         before = len(device.orders)
-        time.sleep(3.1)  # the door's own cooldown
+        self.rests("legacy")
         self.open("legacy", "opened")
         self.assertEqual(len(device.orders) - before, 1, "the form that worked is asked first")
 
@@ -206,7 +206,7 @@ class Doors(Stage):
         port = device.port
         device.close()
         impostor = self.devices["tls"] = Akuvox("secure", certificate=self.certificates[1], port=port)
-        time.sleep(3.1)  # the door's own cooldown
+        self.rests("tls")
         self.open("tls", "refused")
         self.assertEqual(impostor.orders, [], "name and password are not shown to another device")
         self.gateway.stop()

@@ -6,14 +6,14 @@ import unittest
 import bed
 from bed import Stage, media_of, wait_for
 from script import (answered, answers, asks, hangs_up, hears, hung_up, invites, provisional, refused,
-                    responds, rings, rung, says, script, sdp, unacknowledged, waits)
+                    responds, rings, rung, says, script, sdp, talks, unacknowledged, waits)
 
 STATION, REAR, PANEL, KITCHEN, OTHER, GUARD = (
     "127.0.0.10", "127.0.0.12", "127.0.0.23", "127.0.0.24", "127.0.0.33", "127.0.0.53")
 
 PANEL_ANSWERS = script("panel answers, is hung up on", rung(), rings(), answers(), hung_up())
 PANEL_REFUSES = script("panel refuses", rung(), rings(), responds("[status] No"), hears("ACK"))
-STATION_TALKS = script("station talks", invites(), answered(), waits("[talk]"), hangs_up(2))
+STATION_TALKS = script("station talks", invites(), answered(), talks(), hangs_up(2))
 STATION_HEARS_THE_END = script("station is hung up on", invites(), answered(), hung_up())
 STATION_REFUSED = script("station is refused", invites(), refused("[status]"))
 
@@ -108,9 +108,13 @@ class HouseRules(Stage):
     def talking(self, target, account, address, **keys):
         """A call from the front door that goes on; to be finished by the caller of this."""
         panel = self.panel(PANEL_ANSWERS, account, address)
-        call = self.station(STATION_TALKS, target, talk=2500, **keys)
+        call = self.station(STATION_TALKS, target, talk=20000, **keys)
         panel.wait_until_received("ACK sip:")
         return panel, call
+
+    def over(self, panel, call):
+        call.end()
+        panel.finish()
 
     def test_a_second_call_rings_where_the_unit_says_ring(self):
         first = self.talking("401", "panel401", PANEL)
@@ -118,14 +122,12 @@ class HouseRules(Stage):
         busy = self.station(STATION_REFUSED, "kitchen401", REAR, status=486)
         busy.finish()
         kitchen.finish()
-        for run in first:
-            run.finish()
+        self.over(*first)
 
     def test_a_second_call_is_busy_where_the_unit_says_busy(self):
         first = self.talking("403", "panel403", OTHER)
         self.station(STATION_REFUSED, "403", REAR, status=486).finish()
-        for run in first:
-            run.finish()
+        self.over(*first)
 
     def test_a_second_call_goes_on_where_the_unit_says_next(self):
         first = self.talking("404", "panel404", OTHER)
@@ -134,8 +136,7 @@ class HouseRules(Stage):
         self.station(STATION_TALKS, "404", REAR, talk=200).finish()
         self.assertLess(time.monotonic() - began, 1.9, "the busy unit's step is passed over, not waited for")
         guard.finish()
-        for run in first:
-            run.finish()
+        self.over(*first)
 
     # MARK: Many
 
@@ -144,15 +145,15 @@ class HouseRules(Stage):
         front, one, rear, two = voices
         panels = [self.panel(PANEL_ANSWERS, "panel401", PANEL, media=one.port),
                   self.panel(PANEL_ANSWERS, "panel403", OTHER, media=two.port)]
-        calls = [self.station(STATION_TALKS, "401", STATION, media=front.port, talk=2500),
-                 self.station(STATION_TALKS, "403", REAR, media=rear.port, talk=2500)]
+        calls = [self.station(STATION_TALKS, "401", STATION, media=front.port, talk=20000),
+                 self.station(STATION_TALKS, "403", REAR, media=rear.port, talk=20000)]
         self.meet(front, one, panels[0], calls[0])
         self.meet(rear, two, panels[1], calls[1])
         self.assertEqual(len(self.gateway.run("calls")), 2)
         for voice, foreign in [(front, 1900), (one, 1500), (rear, 1100), (two, 700)]:
             self.assertLess(voice.hears(foreign), 0.05, "a call is heard in another")
-        for run in calls + panels:
-            run.finish()
+        for pair in zip(panels, calls):
+            self.over(*pair)
 
     def test_twenty_calls_at_once_to_one_unit_are_all_answered(self):
         panel = self.panel(PANEL_ANSWERS, "panel401", PANEL, calls=20)

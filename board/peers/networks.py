@@ -55,12 +55,12 @@ class Apart(web_talks.Scene):
 
     def talk(self):
         """One call from ring to goodbye, with both voices heard; gives the path that was used."""
-        call = self.ring(talk=9000)
+        call = self.ring()
         self.answer(call)
         self.hears_the_visitor()
         self.is_heard_at_the_door()
         used = wait_for("a path is used", self.selected)
-        call.finish()
+        call.end()
         return used
 
 

@@ -1,6 +1,5 @@
 """The gateway's own page in real browsers: enrolled by its link, rung by a sipp station, opening, answering, quiet."""
 
-import datetime
 import os
 import tempfile
 import unittest
@@ -140,14 +139,6 @@ class InBrowser:
     def accessible(self, page=None):
         self.assertEqual((page or self.browser).run(ACCESSIBLE), [])
 
-    def rested(self):
-        """A door that was opened takes no second command for three seconds."""
-        def is_rested():
-            last = next(door for door in self.gateway.run("doors") if door["id"] == "entrance")["lastAt"]
-            return not last or datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(
-                last.replace("Z", "+00:00")) > datetime.timedelta(seconds=3.1)
-        wait_for("the door has rested", is_rested)
-
     def visited(self, microphone=TONE):
         """The page is rung by a visitor who speaks: (the voice, the call)."""
         self.enrolled()
@@ -197,10 +188,10 @@ class InBrowser:
 
     def test_it_rings_opens_the_door_before_an_answer_and_shows_what_was_missed(self):
         self.enrolled()
-        self.rested()
+        self.rests()
         self.accessible()
         self.keep("waiting")
-        call = self.ring(after=9000)
+        call = self.ring()
         self.rings()
         self.assertEqual(self.text("caller"), "Entrance")
         self.assertEqual(self.browser.run("return document.activeElement.id"), "answer")
@@ -215,7 +206,7 @@ class InBrowser:
         self.assertEqual(self.text("callSaid"), "Entrance is open.")
         self.keep("opened")
         self.assertTrue(self.browser.run("return document.getElementById('call').open"))
-        call.finish()
+        call.end()
         self.browser.until("it stops", "return !document.getElementById('call').open")
         self.browser.until("it is among the missed", "return document.querySelectorAll('#missed li').length > 0")
         self.assertIn("Entrance", self.text("missed"))
@@ -230,7 +221,7 @@ class InBrowser:
 
     def test_it_answers_talks_opens_and_hangs_up(self):
         visitor, call = self.visited()
-        self.rested()
+        self.rests()
         self.answers(visitor, call)
         self.is_heard_by(visitor)
         self.hears_the_visitor()
@@ -382,7 +373,7 @@ class InBrowser:
 
     def test_a_browser_that_shares_no_sound_with_the_station_says_so_and_still_opens(self):
         self.enrolled()
-        self.rested()
+        self.rests()
         # What a browser would offer that knows G.729 and nothing else.
         self.browser.run("""const own = window.fetch; window.fetch = (path, options) => {
             if (String(path).endsWith('/answer')) options.body = options.body

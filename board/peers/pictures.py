@@ -11,7 +11,7 @@ import bed
 import browser
 from bed import Stage, media_of, wait_for
 from phones import HOST, Baresip
-from script import answered, answers, hangs_up, hung_up, invites, rings, rung, script, sdp, waits
+from script import answered, answers, hangs_up, hung_up, invites, rings, rung, script, sdp, talks
 from whep_client import Player, ask
 
 STATION, PANEL = "127.0.0.10", "127.0.0.21"
@@ -78,7 +78,7 @@ class Camera:
 
 
 def video_of(messages, marker):
-    for part in reversed(messages.split("-----------------------------------------------")):
+    for part in reversed(bed.parts(messages)):
         if marker in part and "m=video" in part:
             return bed.GATEWAY, int(part.split("m=video ", 1)[1].split()[0]), part
     raise AssertionError(f"no message with {marker!r} and a video line")
@@ -91,8 +91,8 @@ class Pictures(Stage):
         self.stack.callback(camera.close)
         phone = Baresip(self.gateway, "panel402", self.secret("panel402"), HOST, video=True)
         self.stack.callback(phone.close)
-        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), waits("[talk]"), hangs_up(2)),
-                         STATION, keys={"caller": "gate", "target": "402", "talk": 6000, "media": voice.port,
+        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), talks(), hangs_up(2)),
+                         STATION, keys={"caller": "gate", "target": "402", "talk": 20000, "media": voice.port,
                                         "video": camera.port, "mux": mux})
         wait_for("baresip rings", lambda: "Incoming call" in phone.text())
         phone.command("accept")
@@ -124,8 +124,8 @@ class Pictures(Stage):
         self.assertTrue(red > 180 and green < 60 and blue < 60, (red, green, blue))
         wait_for("reports come muxed", lambda: any(200 <= packet[1] <= 206 for packet in camera.muxed), 5)
         self.assertEqual(camera.apart, [], "no report on the port beside")
-        call.finish()
-        self.assertGreater(camera.sent, 30)
+        wait_for("more than thirty packets of the picture", lambda: camera.sent > 30)
+        call.end()
         record = self.gateway.last_record()
         self.assertEqual({leg["account"]: leg["foreign"] for leg in record["legs"]}["intercom-main"], 30)
 
@@ -136,7 +136,7 @@ class Pictures(Stage):
         self.assertTrue(blue > 180 and green < 60 and red < 60, (red, green, blue))
         wait_for("reports come beside", lambda: any(200 <= packet[1] <= 206 for packet in camera.apart), 5)
         self.assertEqual([packet for packet in camera.muxed if 200 <= packet[1] <= 206], [])
-        call.finish()
+        call.end()
 
 
 class CallAsCamera(Stage):
@@ -157,10 +157,10 @@ class CallAsCamera(Stage):
         voice, other = self.voice(STATION, 700), self.voice(PANEL, 900)
         camera = Camera(STATION, "red")
         self.stack.callback(camera.close)
-        panel = self.panel(script("panel answers late", rung(), rings(), waits(2500), answers(), hung_up()), "panel401", PANEL,
-                           media=other.port)
-        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), waits("[talk]"), hangs_up(2)),
-                         STATION, keys={"caller": "gate", "target": "401", "talk": 8000, "media": voice.port,
+        panel = self.panel(script("panel answers late", rung(), rings(), talks(), answers(), hung_up()), "panel401", PANEL,
+                           media=other.port, talk=20000)
+        call = self.sipp(script("station shows", invites(body=sdp(more=VIDEO)), answered(), talks(), hangs_up(2)),
+                         STATION, keys={"caller": "gate", "target": "401", "talk": 20000, "media": voice.port,
                                         "video": camera.port, "mux": "a=rtcp-mux"})
         panel.wait_until_received("X-Vestibule-Whep: ")
         token = panel.messages().split("X-Vestibule-Whep: ", 1)[1].split('token="', 1)[1].split('"', 1)[0]
@@ -169,6 +169,7 @@ class CallAsCamera(Stage):
         refused = self.offers(player, token)
         self.assertEqual(refused.status, 409, refused)
         self.assertIn("once it is answered", refused.text)
+        panel.go_on()
         call.wait_until_received("SIP/2.0 200 OK")
         voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
         host, port, answer = video_of(call.messages(), "SIP/2.0 200 OK")
@@ -185,7 +186,7 @@ class CallAsCamera(Stage):
         [shown] = self.gateway.run("cameras")
         self.assertEqual((shown["state"], shown["size"]), ("live", "320x240"))
         wait_for("reports come", lambda: any(200 <= packet[1] <= 206 for packet in camera.muxed), 5)
-        call.finish()
+        call.end()
         player.wait("the picture ends with the call", lambda: player.state == "closed")
         wait_for("the camera rests", lambda: self.gateway.run("cameras")[0]["state"] == "idle")
 

@@ -50,6 +50,11 @@ def waits(milliseconds):
     return f'  <pause milliseconds="{milliseconds}"/>\n'
 
 
+def talks():
+    """Waits for `[talk]` milliseconds, or until `Sipp.go_on`."""
+    return '  <recv request="MESSAGE" timeout="[talk]" ontimeout="9"/>\n  <label id="9"/>\n'
+
+
 def hears(what, optional=False, check=()):
     """Waits for a request or a status; `check` are pairs of a header and what it must match."""
     kind = "response" if what[0].isdigit() or what[0] == "[" else "request"

@@ -5,12 +5,12 @@ import unittest
 import bed
 from bed import Stage, media_of, wait_for
 from script import (answered, answers, asks, hangs_up, hears, hung_up, invites, refused, requests, responds, rings, rung,
-                    says, script, waits)
+                    says, script, talks, waits)
 
 STATION, PANEL, KITCHEN, OTHER, GUARD = "127.0.0.10", "127.0.0.25", "127.0.0.26", "127.0.0.35", "127.0.0.55"
 
 PANEL_ANSWERS = script("panel answers, is hung up on", rung(), rings(), answers(), hung_up())
-STATION_TALKS = script("station talks", invites(), answered(), waits("[talk]"), hangs_up(2))
+STATION_TALKS = script("station talks", invites(), answered(), talks(), hangs_up(2))
 STATION_STAYS = script("station is hung up on", invites(), answered(), hung_up())
 
 
@@ -34,7 +34,7 @@ def refer(cseq, target):
 
 class Transfers(Stage):
     def station(self, scenario, target="panel401", **keys):
-        return self.sipp(scenario, STATION, keys={"caller": "gate", "target": target, "talk": 2500, **keys})
+        return self.sipp(scenario, STATION, keys={"caller": "gate", "target": target, "talk": 20000, **keys})
 
     def test_a_blind_transfer_joins_the_visitor_and_the_guard(self):
         visitor, guard_voice = self.voice(STATION, 700), self.voice(GUARD, 1500)
@@ -45,7 +45,7 @@ class Transfers(Stage):
         call = self.station(STATION_TALKS, media=visitor.port)
         panel.finish()
         self.meet(visitor, guard_voice, guard, call)
-        call.finish()
+        call.end()
         guard.finish()
         record = self.gateway.last_record()
         self.assertEqual(record["end"], "answered")
@@ -60,7 +60,7 @@ class Transfers(Stage):
         call = self.station(STATION_TALKS, media=visitor.port)
         guard.finish()
         self.meet(visitor, resident, panel, call)
-        call.finish()
+        call.end()
         panel.finish()
 
     def test_a_transfer_to_whom_one_may_not_call_is_refused(self):
@@ -96,17 +96,17 @@ class Transfers(Stage):
         call_id, to_tag, from_tag = bed.dialog_of(second.messages())
         first = self.sipp(transfers, PANEL, port=port,
                           keys={"call": call_id.replace("@", "%40"), "theirtag": to_tag, "mytag": from_tag})
-        call = self.station(STATION_TALKS, media=visitor.port, talk=4500)
+        call = self.station(STATION_TALKS, media=visitor.port)
         first.finish()
         second.finish()
         self.meet(visitor, guard_voice, guard, call)
-        call.finish()
+        call.end()
         guard.finish()
 
     def test_an_invite_with_replaces_takes_a_call_over_inside_the_unit(self):
         visitor, kitchen_voice = self.voice(STATION, 700), self.voice(KITCHEN, 1500)
         panel = self.panel(PANEL_ANSWERS, "panel401", PANEL)
-        call = self.station(STATION_TALKS, media=visitor.port, talk=3500)
+        call = self.station(STATION_TALKS, media=visitor.port)
         panel.wait_until_received("ACK sip:")
         call_id, ours, theirs = bed.dialog_of(panel.messages(), marker="ACK sip:")
         taker = self.caller(script("kitchen takes over", invites("Replaces: [replaces]\nRequire: replaces\n", digest=True),
@@ -118,18 +118,18 @@ class Transfers(Stage):
         visitor.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
         wait_for("the kitchen hears the visitor", lambda: kitchen_voice.hears(700) > 0.8, 3)
         wait_for("the visitor hears the kitchen", lambda: visitor.hears(1500) > 0.8, 3)
-        call.finish()
+        call.end()
         taker.finish()
 
     def test_a_call_of_another_unit_is_not_taken_over(self):
         panel = self.panel(PANEL_ANSWERS, "panel401", PANEL)
-        call = self.station(STATION_TALKS, talk=1500)
+        call = self.station(STATION_TALKS)
         panel.wait_until_received("ACK sip:")
         call_id, ours, theirs = bed.dialog_of(panel.messages(), marker="ACK sip:")
         self.caller(script("a neighbour tries", invites("Replaces: [replaces]\nRequire: replaces\n", digest=True),
                            refused("481", 2)), "panel402", OTHER, "panel401",
                     replaces=f"{call_id};to-tag={theirs};from-tag={ours}").finish()
-        call.finish()
+        call.end()
         panel.finish()
 
 

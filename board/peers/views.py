@@ -33,14 +33,14 @@ class Views(Stage):
     def test_each_device_has_its_own_view_and_it_ends_with_the_ring(self):
         first = self.panel("panel_cancelled", "panel401", PANEL, cause=487)
         second = self.panel("panel_cancelled", "kitchen401", KITCHEN, cause=487)
-        call = self.sipp("station_cancel", STATION, keys={"caller": "gate", "target": "401", "after": 4000})
+        call = self.sipp("station_cancel", STATION, keys={"caller": "gate", "target": "401", "after": 15000})
         views = [self.view(panel) for panel in (first, second)]
         self.assertNotEqual(views[0][1], views[1][1], "what one device may see is not another's to hand on")
         for url, token in views:
             self.assertEqual(self.sees(token), 400, "it is good while it rings")
             self.assertTrue(url.endswith(f":{self.gateway.http_port}/whep/entrance"), url)
         self.ends("nobody without a token sees anything", "0" * 40)
-        call.finish()
+        call.end()
         for _, token in views:
             self.ends("the view ends with the ring", token)
 
