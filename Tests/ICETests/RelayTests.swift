@@ -5,12 +5,12 @@ import Wire
 /// The relay's client against a small server.
 struct RelayTests {
   /// Two homes that only a relay joins.
-  static func homes(_ seed: UInt64, prepare: (RelayServer, Player?) -> Void = { _, _ in })
+  static func homes(_ seed: UInt64, prepare: (RelayServer) -> Void = { _ in })
     -> (VirtualNetwork, RelayServer, Player, Player)
   {
     let network = VirtualNetwork(seed: seed)
     let server = RelayServer(network, "203.0.113.1")
-    prepare(server, nil)
+    prepare(server)
     let a = Player(
       "A", network, at: ["10.0.0.1:1000"], behind: network.translator(.symmetric, "192.0.2.1"), .full,
       .controlling,
@@ -66,7 +66,7 @@ struct RelayTests {
   }
 
   @Test func aShortLeaseIsRenewedInTime() {
-    let (network, server, a, b) = Self.homes(4) { server, _ in server.lifetime = 30 }
+    let (network, server, a, b) = Self.homes(4) { server in server.lifetime = 30 }
     network.run(300_000)
     expectTalk(a, b, network)
     #expect(server.leases.count == 1)
@@ -85,7 +85,7 @@ struct RelayTests {
   }
 
   @Test func aWrongPasswordEndsGatheringAndNothingElse() {
-    let (network, server, a, b) = Self.homes(6) { server, _ in server.password = "secret" }
+    let (network, server, a, b) = Self.homes(6) { server in server.password = "secret" }
     server.password = "another"
     network.run(3000)
     #expect(a.count(.gatheringDone) == 1 && server.leases.isEmpty)
@@ -97,7 +97,7 @@ struct RelayTests {
   }
 
   @Test func aFullServerStillTellsOurAddress() {
-    let (network, _, a, _) = Self.homes(7) { server, _ in server.isFull = true }
+    let (network, _, a, _) = Self.homes(7) { server in server.isFull = true }
     network.run(3000)
     #expect(a.agent.localDescription.candidates.map(\.kind) == [.host, .serverReflexive])
     #expect(a.told(.gatheringDone))
@@ -119,17 +119,7 @@ struct RelayTests {
   }
 
   @Test func aServerThatAnswersLateIsStillOfUse() {
-    let network = VirtualNetwork(seed: 9)
-    let server = RelayServer(network, "203.0.113.1")
-    server.isSilent = true
-    let a = Player(
-      "A", network, at: ["10.0.0.1:1000"], behind: network.translator(.symmetric, "192.0.2.1"), .full,
-      .controlling,
-      servers: [server.turn])
-    let b = Player(
-      "B", network, at: ["10.9.0.1:2000"], behind: network.translator(.symmetric, "192.0.2.2"), .full,
-      .controlled, servers: [server.stun])
-    network.introduce(a, b)
+    let (network, server, a, b) = Self.homes(9) { server in server.isSilent = true }
     network.run(6000)
     #expect(a.told(.gatheringDone))
     server.isSilent = false

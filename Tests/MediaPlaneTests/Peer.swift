@@ -38,6 +38,19 @@ struct Bench {
       direction: direction)
   }
 
+  /// A station and a panel that are joined.
+  func call(
+    _ station: [StreamFormat] = [.pcma], _ panel: [StreamFormat] = [.pcma], keys: KeyPolicy = .consumeBoth,
+    panelEvent: UInt8? = 101
+  ) throws -> (station: LegPorts, panel: LegPorts) {
+    let a = try leg()
+    let b = try leg()
+    plane.setRemote(a.leg, audio: remote(stationAddress, station))
+    plane.setRemote(b.leg, audio: remote(panelAddress, panel, event: panelEvent))
+    plane.bridge(a.leg, b.leg, keys: keys)
+    return (a, b)
+  }
+
   /// A packet arrives at one of our ports.
   func arrive(_ bytes: [UInt8], at port: UInt16, from address: IPAddress, port source: UInt16 = 5000) {
     plane.received(

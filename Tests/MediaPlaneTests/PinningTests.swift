@@ -15,11 +15,7 @@ import Wire
 
   @Test func onlyTheNegotiatedAddressAndThenOnePortAndOneSourceMaySpeak() throws {
     let bench = Bench()
-    let a = try bench.leg()
-    let b = try bench.leg()
-    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress))
-    bench.plane.setRemote(b.leg, audio: bench.remote(panelAddress))
-    bench.plane.bridge(a.leg, b.leg, keys: .consumeBoth)
+    let (a, b) = try bench.call()
     // Another address, before the call's media began.
     bench.arrive(packet(8, 1, 0), at: a.audio, from: strangerAddress)
     // What is no packet pins nothing either, nor does a payload type that nobody negotiated.

@@ -5,17 +5,12 @@ import Testing
 import Wire
 
 @Suite struct RelayTests {
-  /// A station and a panel that are joined.
+  /// Whose panel has a number of its own for keys.
   private func call(
     _ bench: Bench, _ station: [StreamFormat] = [.pcma], _ panel: [StreamFormat] = [.pcma],
     keys: KeyPolicy = KeyPolicy(fromA: .translate, fromB: .consume), panelEvent: UInt8? = 97
   ) throws -> (station: LegPorts, panel: LegPorts) {
-    let a = try bench.leg()
-    let b = try bench.leg()
-    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress, station))
-    bench.plane.setRemote(b.leg, audio: bench.remote(panelAddress, panel, event: panelEvent))
-    bench.plane.bridge(a.leg, b.leg, keys: keys)
-    return (a, b)
+    try bench.call(station, panel, keys: keys, panelEvent: panelEvent)
   }
 
   @Test func portsAreEvenAndOddAndGivenUp() throws {

@@ -39,11 +39,7 @@ import Wire
   @Test(arguments: [Prompt.opened, .refused])
   func aShortPromptEndsAndTheCallGoesOn(prompt: Prompt) throws {
     let bench = Bench()
-    let a = try bench.leg()
-    let b = try bench.leg()
-    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress))
-    bench.plane.setRemote(b.leg, audio: bench.remote(panelAddress))
-    bench.plane.bridge(a.leg, b.leg, keys: .consumeBoth)
+    let (a, b) = try bench.call()
     bench.arrive(packet(8, 1, 0), at: a.audio, from: stationAddress)
     bench.plane.play(prompt, on: b.leg)
     bench.pass(.milliseconds(100))
@@ -129,11 +125,7 @@ import Wire
 
   @Test func bothSidesGetReportsOfOurOwn() throws {
     let bench = Bench()
-    let a = try bench.leg()
-    let b = try bench.leg()
-    bench.plane.setRemote(a.leg, audio: bench.remote(stationAddress))
-    bench.plane.setRemote(b.leg, audio: bench.remote(panelAddress))
-    bench.plane.bridge(a.leg, b.leg, keys: .consumeBoth)
+    let (a, b) = try bench.call()
     for index in 0..<500 where index % 10 != 3 {
       bench.arrive(packet(8, UInt16(index), UInt32(index) * 160), at: a.audio, from: stationAddress)
       bench.pass(.milliseconds(20))

@@ -74,16 +74,8 @@ private final class Inquirer: Resident, Gatekeeper {
   }
 
   func received(_ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint) {
-    guard let agent else { return }
-    var turn = Turn(now: world.now, random: random)
-    agent.receive(datagram, on: Flow(.udp, local: local, remote: remote, socket: socket), &turn)
-    random = turn.random
-    let bytes = turn.out.bytes
-    for entry in turn.out.entries {
-      let message = Array(bytes[entry.range])
-      world.send(message.span, on: signalling, to: entry.flow.remote, from: nil)
-    }
-    act { _, _ in }
+    let flow = Flow(.udp, local: local, remote: remote, socket: socket)
+    act { agent, turn in agent.receive(datagram, on: flow, &turn) }
   }
   func advance() { act { agent, turn in agent.advance(&turn) } }
   var nextDeadline: Instant? { .earlier(agent?.nextDeadline, patience) }

@@ -111,16 +111,7 @@ private final class EchoingGateway: Resident, Gatekeeper {
   func received(_ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint) {
     if socket == signalling {
       let flow = Flow(.udp, local: Endpoint(local.address, port: 5060), remote: remote, socket: signalling)
-      guard let agent else { return }
-      var turn = Turn(now: world.now, random: random)
-      agent.receive(datagram, on: flow, &turn)
-      random = turn.random
-      let bytes = turn.out.bytes
-      for entry in turn.out.entries {
-        let message = Array(bytes[entry.range])
-        world.send(message.span, on: signalling, to: entry.flow.remote, from: nil)
-      }
-      while let event = agent.next() { hear(event) }
+      act { agent, turn in agent.receive(datagram, on: flow, &turn) }
     } else if socket == media {
       guard remote == offered, let header = try? PacketHeader(parsing: datagram),
         header.payloadType == 0, header.payload.count == 160
