@@ -10,6 +10,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 PR_SET_CHILD_SUBREAPER = 36
+BY_ITSELF = "by itself: run.py "
 # Each has a gateway of its own, and addresses are shared but no ports. Of these four run at a time: two that look at
 # pictures or have a browser, and two that mostly wait.
 BUSY = ["page", "web_talks", "networks", "whep_conformance", "whep_clients", "browsers"]
@@ -40,9 +41,13 @@ class Report(unittest.TestResult):
     def addFailure(self, test, error):
         super().addFailure(test, error)
         print(self._exc_info_to_string(error, test))
-        print(f"FAIL {self.sentence(test)}", flush=True)
+        print(f"FAIL {self.sentence(test)}\n{BY_ITSELF}{test.id()}", flush=True)
 
     addError = addFailure
+
+    def addSubTest(self, test, subtest, error):
+        if error:
+            self.addFailure(test, error)
 
     def addSkip(self, test, reason):
         print(f"skip {self.sentence(test)}: {reason}", flush=True)
@@ -67,34 +72,45 @@ def run(names):
     return 1 if result.failures or result.errors else 0
 
 
-def run_apart(module, again=True):
-    """Status, seconds, and seconds of a core. A module that fails beside others is run once more, when `again`; what it says
-    then is what counts, and the first failure stays in the output."""
+def run_apart(*names):
+    """What they print, a status, seconds, and seconds of a core."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, __file__, module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen([sys.executable, __file__, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with process.stdout:
         output = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
-    process.returncode = status = os.waitstatus_to_exitcode(status)
-    cost = time.monotonic() - began, used.ru_utime + used.ru_stime
-    if status and again:
-        print(f"{module} failed, and runs again:", flush=True)
-        print("".join(f"  first: {line}\n" for line in output.splitlines() if not line.startswith("ok ")), flush=True)
-        name, status, *costs = run_apart(module, again=False)
-        return name, status, *map(sum, zip(cost, costs))
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return output, process.returncode, time.monotonic() - began, used.ru_utime + used.ru_stime
+
+
+def run_module(module):
+    """Its name, a status and its costs. What fails beside others is run once more; what it says then is what counts, and the
+    first failure stays in the output."""
+    output, status, *costs = run_apart(module)
+    if status:
+        lines = output.splitlines(keepends=True)
+        good = [line for line in lines if line.startswith(("ok ", "skip "))]
+        failed = list(dict.fromkeys(line.removeprefix(BY_ITSELF).strip() for line in lines if line.startswith(BY_ITSELF)))
+        # What is no test of the module's own cannot be run by its name.
+        if not failed or not all(name.startswith(f"{module}.") for name in failed):
+            good, failed = [], [module]
+        print(f"failed, and runs again: {' '.join(failed)}\n" + "".join(f"  first: {line}" for line in lines if not line.startswith("ok ")),
+              flush=True)
+        output, status, *more = run_apart(*failed)
+        output, costs = "".join(good) + output, map(sum, zip(costs, more))
     print(output, end="", flush=True)
     if status and "FAIL " not in output:
         print(f"FAIL {module}: ended with status {status}", flush=True)
-    return module, status, *cost
+    return module, status, *costs
 
 
 if sys.argv[1:]:
     sys.exit(run(sys.argv[1:]))
 began = time.monotonic()
 with ThreadPoolExecutor(2) as busy, ThreadPoolExecutor(2) as waiting:
-    lanes = busy.map(run_apart, BUSY), waiting.map(run_apart, WAITING)
+    lanes = busy.map(run_module, BUSY), waiting.map(run_module, WAITING)
 outcomes = [outcome for lane in lanes for outcome in lane]
-outcomes += [run_apart(module) for module in ALONE]
+outcomes += [run_module(module) for module in ALONE]
 for module, _, seconds, busy in sorted(outcomes, key=lambda outcome: -outcome[2]):
     print(f"{module}: {seconds:.0f} s, {busy:.0f} s of a core")
 print(f"all modules: {time.monotonic() - began:.0f} s")
