@@ -3,7 +3,7 @@ package import ICE
 package import MediaPlane
 package import RTP
 package import SDP
-internal import WebRTC
+package import WebRTC
 package import Wire
 
 // Cameras on the media plane: each camera's pictures are a feed, each viewer a leg that the feed is shown on.
@@ -214,16 +214,16 @@ package final class PlaneScreens: Screens, ViewerSeats {
 
   /// Shows a viewer who offers VP8 the camera in that; nil where it cannot be.
   private func takeInVP8(
-    _ leg: LegID, _ offer: SessionDescription, _ screen: Screen, _ format: SourceFormat
+    _ leg: LegID, _ offer: SessionDescription, _ screen: Screen, _ sound: ViewerSound
   ) -> [UInt8]? {
-    guard transcoders != nil, format.coding == .h264 else { return nil }
+    guard transcoders != nil, screen.format?.coding == .h264, offer.offersVP8 else { return nil }
     if screen.twin == nil {
       guard screens.count(where: { $0.twin != nil }) < PlaneScreens.twinLimit else { return nil }
       screen.twin = Twin()
     }
     guard let twin = screen.twin else { return nil }
     if twin.feed == .none { start(twin, screen) }
-    guard let answer = try? plane.answerViewer(leg, offer, feed: twin.feed, sound: format.viewerSound) else {
+    guard let answer = try? plane.answerViewer(leg, offer, feed: twin.feed, sound: sound) else {
       if twin.legs.isEmpty { drop(twin, screen) }
       return nil
     }
@@ -244,7 +244,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
   // MARK: Seats
 
   package func take(
-    _ offer: SessionDescription, of camera: CameraID, _ format: SourceFormat
+    _ offer: SessionDescription, by engine: ViewerEngine, of camera: CameraID, _ format: SourceFormat
   ) -> Result<Seat, SeatRefusal> {
     guard offer.media.contains(where: { $0.kind == .video && $0.isOffered }) else {
       return .failure(.noPicture)
@@ -256,23 +256,15 @@ package final class PlaneScreens: Screens, ViewerSeats {
           kinds: .audioAndVideo, mode: mode,
           role: PeerConnection.isLite(offer) ? .controlling : .controlled))
     else { return .failure(.noRoom) }
-    let screen = screen(camera)
-    prepare(screen, format)
     do throws(ViewerRefusal) {
-      let answer = try plane.answerViewer(leg, offer, feed: screen.feed, sound: format.viewerSound)
+      let answer = try show(camera, format, on: leg, offer, engine, format.viewerSound)
       plane.watch(leg, silentAfter: nil)
-      screen.legs.append(leg)
-      return .success(Seat(leg: leg, description: answer.bytes))
+      return .success(Seat(leg: leg, description: answer))
     } catch {
-      if case .coding(_, let known) = error, known.contains(where: { ASCII.equalIgnoringCase($0, "VP8") }),
-        let answer = takeInVP8(leg, offer, screen, format)
-      {
-        plane.watch(leg, silentAfter: nil)
-        return .success(Seat(leg: leg, description: answer))
-      }
       plane.close(leg)
       switch error {
-      case .description(.noSharedCodec), .coding, .reordered: return .failure(.noCodec(error.reason))
+      case .description(.noSharedCodec), .coding, .profile, .reordered:
+        return .failure(.noCodec(error.reason))
       case .description: return .failure(.malformed(error.reason))
       case .noPicture: return .failure(.noPicture)
       }
@@ -281,16 +273,35 @@ package final class PlaneScreens: Screens, ViewerSeats {
 
   /// Shows the camera on a leg that somebody else opened and will close, with sound both ways in `codec`.
   package func join(
-    _ leg: LegID, _ offer: SessionDescription, to camera: CameraID, _ format: SourceFormat,
-    talking codec: AudioCodec
+    _ leg: LegID, _ offer: SessionDescription, by engine: ViewerEngine, to camera: CameraID,
+    _ format: SourceFormat, talking codec: AudioCodec
   ) -> [UInt8]? {
+    try? show(camera, format, on: leg, offer, engine, .talks(codec))
+  }
+
+  /// The answer to a viewer who is shown the camera from now on: as it comes, else in a stream that it can decode.
+  private func show(
+    _ camera: CameraID, _ format: SourceFormat, on leg: LegID, _ offer: SessionDescription,
+    _ engine: ViewerEngine, _ sound: ViewerSound
+  ) throws(ViewerRefusal) -> [UInt8] {
     let screen = screen(camera)
     prepare(screen, format)
-    guard let answer = try? plane.answerViewer(leg, offer, feed: screen.feed, sound: .talks(codec)) else {
-      return nil
+    do throws(ViewerRefusal) {
+      let answer = try plane.answerViewer(leg, offer, feed: screen.feed, sound: sound, engine: engine)
+      screen.legs.append(leg)
+      if engine == .webKit { screen.small.promised[leg] = answer.picture?.h264Profile }
+      return answer.bytes
+    } catch {
+      switch error {
+      case .profile:
+        if let answer = takeSmall(leg, offer, screen, sound) ?? takeInVP8(leg, offer, screen, sound) {
+          return answer
+        }
+      case .coding: if let answer = takeInVP8(leg, offer, screen, sound) { return answer }
+      case .description, .noPicture, .reordered: break
+      }
+      throw error
     }
-    screen.legs.append(leg)
-    return answer.bytes
   }
 
   /// Such a leg is gone.
@@ -415,6 +426,14 @@ extension SourceFormat {
     case .pcmu: .hears(.pcmu)
     case nil: .none
     }
+  }
+}
+
+extension SessionDescription {
+  /// What the pictures are sent as.
+  fileprivate var picture: Format? { media.first { $0.kind == .video }?.rtpFormats.first }
+  fileprivate var offersVP8: Bool {
+    media.contains { $0.kind == .video && $0.rtpFormats.contains(where: \.isVP8) }
   }
 }
 

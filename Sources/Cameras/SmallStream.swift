@@ -1,6 +1,8 @@
 package import Directory
 internal import MediaPlane
 internal import RTP
+internal import SDP
+internal import WebRTC
 package import Wire
 
 // The smaller stream of a network camera, for those of its viewers whose path does not carry the main one.
@@ -37,6 +39,8 @@ package final class SmallStream {
   var movers: [LegID] = []
   /// Those who can be shown no other.
   var pinned: [LegID] = []
+  /// What was promised to those who decode nothing else.
+  var promised: [LegID: H264Profile] = [:]
   var barredUntil: Instant?
   /// When somebody needed it last.
   var needed: Instant?
@@ -54,6 +58,13 @@ package final class SmallStream {
     choices[leg] = nil
     movers.removeAll { $0 == leg }
     pinned.removeAll { $0 == leg }
+    promised[leg] = nil
+  }
+
+  /// Whether a viewer could decode this stream, as far as it is known.
+  func suits(_ leg: LegID) -> Bool {
+    guard let promise = promised[leg], let parameters else { return true }
+    return promise.takes(H264Profile(parameters.profileLevelID))
   }
 }
 
@@ -68,7 +79,7 @@ extension PlaneScreens {
     guard small.isDue() else { return }
     small.movers.removeAll()
     var isNeeded = !small.pinned.isEmpty
-    for leg in screen.legs {
+    for leg in screen.legs where small.suits(leg) {
       var choice = small.choices[leg] ?? StreamChoice()
       let rate = choice.shown == .main ? small.mainRate.bitsPerSecond : small.rate.bitsPerSecond
       let wanted = choice.wanted(rate: rate, limit: limit(leg), at: small.now)
@@ -89,7 +100,7 @@ extension PlaneScreens {
 
   private func move(_ screen: Screen, from shown: StreamChoice.Stream, to feed: FeedID) {
     let small = screen.small
-    let moved = small.movers.filter { small.choices[$0]?.shown == shown }
+    let moved = small.movers.filter { small.choices[$0]?.shown == shown && small.suits($0) }
     small.movers.removeAll { moved.contains($0) }
     for leg in moved {
       small.choices[leg]?.switched(at: small.now)
@@ -112,9 +123,7 @@ extension PlaneScreens {
     let small = screen.small
     switch news {
     case .began:
-      guard small.feed == .none else { return }
-      small.feed = plane.openFeed(.h264(small.parameters))
-      for leg in small.pinned { plane.show(small.feed, on: leg) }
+      if small.feed == .none { openFeed(small) }
     case .picture(let picture):
       guard small.feed != .none else { return }
       plane.push(picture, into: small.feed)
@@ -132,6 +141,28 @@ extension PlaneScreens {
       small.pinned = []
       for leg in pinned { whenLost?(leg) }
     }
+  }
+
+  private func openFeed(_ small: SmallStream) {
+    small.feed = plane.openFeed(.h264(small.parameters))
+    for leg in small.pinned { plane.show(small.feed, on: leg) }
+  }
+
+  /// Shows a viewer who can decode nothing of the main stream the smaller one: the answer; nil where that is not known to
+  /// be any better. It is opened then, so that it is known the next time.
+  func takeSmall(
+    _ leg: LegID, _ offer: SessionDescription, _ screen: Screen, _ sound: ViewerSound
+  ) -> [UInt8]? {
+    let small = screen.small
+    small.needed = small.now
+    openSmall(screen)
+    guard small.source != nil, small.parameters != nil else { return nil }
+    if small.feed == .none { openFeed(small) }
+    guard
+      let answer = try? plane.answerViewer(leg, offer, feed: small.feed, sound: sound, engine: .webKit)
+    else { return nil }
+    small.pinned.append(leg)
+    return answer.bytes
   }
 
   /// Nobody needs it, or it is gone: whoever saw it sees the main stream.

@@ -3,13 +3,14 @@ package import ICE
 package import MediaPlane
 package import SDP
 package import Web
+package import WebRTC
 
 /// The places from which a camera is looked at: a peer connection for each viewer.
 package protocol ViewerSeats: AnyObject {
   /// Takes a viewer's offer, shows it the camera, and answers.
-  func take(_ offer: SessionDescription, of camera: CameraID, _ format: SourceFormat) -> Result<
-    Seat, SeatRefusal
-  >
+  func take(
+    _ offer: SessionDescription, by engine: ViewerEngine, of camera: CameraID, _ format: SourceFormat
+  ) -> Result<Seat, SeatRefusal>
   /// An offer of ours to a viewer whose own could not be taken; nil when there is no room.
   func propose(_ camera: CameraID, _ format: SourceFormat) -> Seat?
   /// The viewer's answer to what was proposed; the reason when it cannot be taken.

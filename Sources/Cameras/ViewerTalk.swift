@@ -1,6 +1,7 @@
 package import Directory
 package import MediaPlane
 package import Web
+package import WebRTC
 package import Wire
 
 /// A conversation with the door that a viewer's offer began.
@@ -37,5 +38,6 @@ package struct ViewerOffer {
   package var viewer: Viewer
   package var address: IPAddress?
   package var offer: [UInt8]
+  package var engine: ViewerEngine
   package var answer: (WebReply) -> Void
 }

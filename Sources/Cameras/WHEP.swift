@@ -5,6 +5,7 @@ internal import JSON
 package import MediaPlane
 internal import SDP
 package import Web
+internal import WebRTC
 package import Wire
 
 // WHEP: a camera as an HTTP resource (draft-ietf-wish-whep-03). A viewer posts an offer and gets an answer; the session
@@ -73,6 +74,7 @@ package final class WHEP {
     var viewer: Viewer
     var address: IPAddress?
     var offer: SessionDescription
+    var engine: ViewerEngine
     var until: Instant
     var answer: (WebReply) -> Void
   }
@@ -130,9 +132,12 @@ package final class WHEP {
       return answer(WHEP.problem(400, fault, reason: "malformed"))
     }
     let address = request.peer.address
+    let engine = ViewerEngine(userAgent: request.head.fields["User-Agent"])
     if let whenOffered, WHEP.wantsToTalk(offer),
       whenOffered(
-        ViewerOffer(camera: camera, viewer: viewer, address: address, offer: request.body, answer: answer))
+        ViewerOffer(
+          camera: camera, viewer: viewer, address: address, offer: request.body, engine: engine,
+          answer: answer))
     {
       return
     }
@@ -141,8 +146,8 @@ package final class WHEP {
       return answer(.problem(404, "there is no camera \(camera)"))
     }
     let waiter = Waiting(
-      camera: camera, viewer: viewer, address: address, offer: offer, until: clock() + limits.patience,
-      answer: answer)
+      camera: camera, viewer: viewer, address: address, offer: offer, engine: engine,
+      until: clock() + limits.patience, answer: answer)
     if status.state.shows || status.state == .starting && status.format != nil && status.fault == nil {
       seat(waiter)
     } else if status.state == .starting {
@@ -172,7 +177,7 @@ package final class WHEP {
   /// Shows a camera to whoever waited for it. It watches already.
   private func seat(_ waiter: Waiting) {
     guard let format = keeper.status(of: waiter.camera)?.format else { return refuse(waiter) }
-    switch seats.take(waiter.offer, of: waiter.camera, format) {
+    switch seats.take(waiter.offer, by: waiter.engine, of: waiter.camera, format) {
     case .success(let seat):
       let session = enter(seat, waiter, connecting: limits.connecting, isProposed: false)
       figures.opened += 1
@@ -250,7 +255,8 @@ package final class WHEP {
       return WHEP.problem(400, "the description has no line for pictures", reason: "malformed")
     case .noCodec(let text):
       figures.noCodec += 1
-      return WHEP.problem(406, text, reason: "no-codec", next: "use a browser that plays H.264")
+      return WHEP.problem(
+        406, text, reason: "no-codec", next: "use another browser, or another profile of the camera")
     case .noRoom: return tooMany()
     }
   }

@@ -24,7 +24,7 @@ extension House {
       guard let self else { return }
       let result = self.calls.answerPage(
         id, self.contact(offer, account), of: account, offer: offer.offer,
-        making: { [weak self] in self?.media(for: $0, offer.camera, format) }, &turn)
+        making: { [weak self] in self?.media(for: $0, by: offer.engine, offer.camera, format) }, &turn)
       switch result {
       case .failure(let refusal):
         let problem = HouseOperations.problem(refusal)
@@ -61,7 +61,7 @@ extension House {
   }
 
   private func media(
-    for description: SessionDescription, _ camera: CameraID, _ format: SourceFormat
+    for description: SessionDescription, by engine: ViewerEngine, _ camera: CameraID, _ format: SourceFormat
   ) -> (any LegDescriptions)? {
     let spec = PeerSpec(
       kinds: .audioAndVideo,
@@ -69,7 +69,7 @@ extension House {
         gateway.configuration.media.ice, facing: description, hasServers: plane.hasServers),
       role: PeerConnection.isLite(description) ? .controlling : .controlled)
     guard let leg = try? plane.openPeer(spec) else { return nil }
-    return ViewerDescriptions(leg, of: plane, screens, camera, format)
+    return ViewerDescriptions(leg, of: plane, screens, camera, format, engine)
   }
 
   private func talk(_ answer: PageAnswer, in call: CallName, _ account: AccountName) -> Talk {

@@ -4,6 +4,7 @@ internal import Directory
 internal import MediaPlane
 internal import SDP
 internal import SIP
+internal import WebRTC
 internal import Wire
 
 /// The descriptions of a leg that answers the door and sees it: sound as the call wants it, the picture the camera's own.
@@ -14,15 +15,18 @@ final class ViewerDescriptions: LegDescriptions {
   private let screens: PlaneScreens
   private let camera: CameraID
   private let format: SourceFormat
+  private let engine: ViewerEngine
   private var offer: SessionDescription?
 
   init(
-    _ leg: LegID, of plane: MediaPlane, _ screens: PlaneScreens, _ camera: CameraID, _ format: SourceFormat
+    _ leg: LegID, of plane: MediaPlane, _ screens: PlaneScreens, _ camera: CameraID, _ format: SourceFormat,
+    _ engine: ViewerEngine
   ) {
     connection = PeerDescriptions(leg, of: plane)
     self.screens = screens
     self.camera = camera
     self.format = format
+    self.engine = engine
   }
 
   var id: MediaLegID { connection.id }
@@ -41,7 +45,9 @@ final class ViewerDescriptions: LegDescriptions {
 
   func answer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body? {
     guard let offer, let codec = audio.first(where: \.isMedia)?.audioCodec else { return nil }
-    return screens.join(LegID(id.handle), offer, to: camera, format, talking: codec).map { .sdp($0) }
+    return screens.join(LegID(id.handle), offer, by: engine, to: camera, format, talking: codec).map {
+      .sdp($0)
+    }
   }
 
   func offer(audio: [Format], _ direction: Direction, video: [Format], videoDirection: Direction) -> Body {

@@ -8,12 +8,13 @@ internal import Wire
 extension MediaPlane {
   /// Answers the offer of a leg that was opened for a viewer (`PeerSpec(kinds: .audioAndVideo)`), and shows it the feed
   /// as soon as its path stands. `sound` says what the viewer may do with sound. For a later offer of the same viewer
-  /// too. Refused, the leg stays as it was.
+  /// too. `engine`: what wrote the offer. Refused, the leg stays as it was.
   package func answerViewer(
-    _ leg: LegID, _ offer: SessionDescription, feed id: FeedID, sound: ViewerSound = .none
+    _ leg: LegID, _ offer: SessionDescription, feed id: FeedID, sound: ViewerSound = .none,
+    engine: ViewerEngine = .other
   ) throws(ViewerRefusal) -> SessionDescription {
     guard let coding = coding(of: id) else { throw .description(.unexpected) }
-    let formats = try ViewerFormats(offer, coding: coding, sound: sound)
+    let formats = try ViewerFormats(offer, coding: coding, sound: sound, engine: engine)
     let outcome = withPeer(leg) { connection, turn -> Result<SessionDescription, PeerRefusal> in
       do throws(PeerRefusal) {
         try connection.setRemote(offer: offer)

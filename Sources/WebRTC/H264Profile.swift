@@ -26,30 +26,70 @@ package enum H264Profile: Hashable, Sendable {
   }
 
   /// The payload type to send a stream on whose description has the parameters `stream` (an `fmtp` text; nil when
-  /// nothing is known of it): packetization mode 1 and the same profile, else the nearest that browsers decode anyway.
-  /// Nil when no H.264 with that mode is offered.
-  package static func choose(of offered: [Format], for stream: String?) -> Format? {
+  /// nothing is known of it): packetization mode 1 and the same profile, else one whose decoders take this one too, else
+  /// what `engine` decodes anyway. Nil when there is no such.
+  package static func choose(
+    of offered: [Format], for stream: String?, engine: ViewerEngine = .other
+  ) -> Format? {
     let usable = offered.filter { $0.isH264 && $0.packetizationMode == 1 }
-    func profile(_ format: Format) -> H264Profile { H264Profile(format.parameter("profile-level-id")) }
     var known = Format(payloadType: 0, encoding: "H264", clockRate: 90_000)
     known.parameters = stream
     let wanted: H264Profile =
       known.parameter("profile-level-id").map { H264Profile($0) } ?? .constrainedBaseline
-    for candidate in [wanted] + wanted.substitutes {
-      if let found = usable.first(where: { profile($0) == candidate }) { return found }
+    for candidate in [wanted] + wanted.larger + (engine == .webKit ? [] : wanted.lesser) {
+      if let found = usable.first(where: { $0.h264Profile == candidate }) { return found }
     }
-    return usable.first
+    return engine == .webKit ? nil : usable.first
   }
 
-  /// Profiles whose decoders take this one too, and then what stations usually mean.
-  private var substitutes: [H264Profile] {
+  /// Whether a decoder that was promised a stream of this profile takes the other, without pictures out of order.
+  package func takes(_ other: H264Profile) -> Bool { self == other || other.larger.contains(self) }
+
+  /// Profiles whose decoders take this one too, as long as pictures come in order.
+  private var larger: [H264Profile] {
     switch self {
     case .constrainedBaseline: [.baseline, .main, .constrainedHigh, .high]
-    case .baseline: [.constrainedBaseline, .main]
-    case .main: [.high, .constrainedHigh, .constrainedBaseline, .baseline]
-    case .constrainedHigh: [.high, .constrainedBaseline, .baseline]
-    case .high: [.constrainedHigh, .constrainedBaseline, .baseline]
-    case .other: [.constrainedBaseline, .baseline]
+    // What stations mean by it is the constrained one.
+    case .baseline: [.constrainedBaseline, .main, .constrainedHigh, .high]
+    case .main: [.high, .constrainedHigh]
+    case .constrainedHigh: [.high]
+    case .high: [.constrainedHigh]
+    case .other: []
     }
+  }
+
+  /// Under which other names most browsers decode it all the same.
+  private var lesser: [H264Profile] { larger.contains(.baseline) ? [] : [.constrainedBaseline, .baseline] }
+
+  /// As people write it.
+  var name: String {
+    switch self {
+    case .constrainedBaseline: "constrained baseline"
+    case .baseline: "baseline"
+    case .main: "main"
+    case .constrainedHigh: "constrained high"
+    case .high: "high"
+    case .other: "other"
+    }
+  }
+}
+
+extension Format {
+  package var h264Profile: H264Profile { H264Profile(parameter("profile-level-id")) }
+}
+
+/// What decodes at a viewer's end, as far as it matters for what may be sent there.
+package enum ViewerEngine: Hashable, Sendable {
+  /// Safari, and every browser on Apple's telephones: a stream of a larger profile than was described stays black.
+  case webKit
+  /// Decodes what comes.
+  case other
+
+  /// Whoever wrote this as its `User-Agent`: only WebKit names itself without naming Chrome as well.
+  package init(userAgent: String?) {
+    let says = userAgent ?? ""
+    self =
+      says.contains("AppleWebKit/") && !says.contains("Chrome/") && !says.contains("Chromium/")
+      ? .webKit : .other
   }
 }

@@ -12,6 +12,8 @@ package enum ViewerRefusal: Error, Hashable, Sendable {
   case noPicture
   /// It does not know how the pictures are coded; `known` are the codings of pictures that it offers.
   case coding(wanted: String, known: [String])
+  /// It would show the pictures as black: none of the profiles of H.264 that it offers takes theirs.
+  case profile(H264Profile)
   /// The pictures are not shown in the order in which they come: no browser can.
   case reordered
 
@@ -23,6 +25,8 @@ package enum ViewerRefusal: Error, Hashable, Sendable {
     case .coding(let wanted, let known):
       "The camera sends \(wanted); this player offers "
         + (known.isEmpty ? "no video codec." : "only \(known.joined(separator: ", ")).")
+    case .profile(let profile):
+      "The camera sends H.264 in its \(profile.name) profile, which this browser would show as black; set the camera to the baseline profile."
     case .reordered: "The camera sends B-frames, which browsers cannot show; turn them off in the camera."
     }
   }
@@ -42,9 +46,9 @@ package struct ViewerFormats: Sendable, Equatable {
   package var picture: PeerMedia
   package var sound: PeerMedia?
 
-  /// What fits, of an offer.
+  /// What fits, of an offer. `engine`: what wrote it.
   package init(
-    _ offer: SessionDescription, coding: PictureCoding, sound: ViewerSound
+    _ offer: SessionDescription, coding: PictureCoding, sound: ViewerSound, engine: ViewerEngine = .other
   ) throws(ViewerRefusal) {
     let lines: UsableLines
     do throws(PeerRefusal) { lines = try UsableLines(offer) } catch { throw .description(error) }
@@ -57,7 +61,12 @@ package struct ViewerFormats: Sendable, Equatable {
     case .h264(let parameters):
       if parameters?.reorders == true { throw .reordered }
       let described = parameters.map { "profile-level-id=\($0.profileLevelID)" }
-      choice = H264Profile.choose(of: offered, for: described).map { $0.atLevel(of: parameters) }
+      choice = H264Profile.choose(of: offered, for: described, engine: engine).map {
+        $0.atLevel(of: parameters)
+      }
+      if choice == nil, let parameters, H264Profile.choose(of: offered, for: described) != nil {
+        throw .profile(H264Profile(parameters.profileLevelID))
+      }
     case .vp8: choice = offered.first { $0.isVP8 && $0.clockRate == 90_000 }
     }
     guard let choice else {

@@ -124,7 +124,7 @@ final class Guest {
   }
 
   private func take(_ pictures: [Format], _ camera: CameraID = door) -> Result<Seat, SeatRefusal> {
-    screens.take(Guest(now).offer(pictures), of: camera, PlaneScreensTests.format)
+    screens.take(Guest(now).offer(pictures), by: .other, of: camera, PlaneScreensTests.format)
   }
   private func leg(_ result: Result<Seat, SeatRefusal>) throws -> LegID { try result.get().leg }
 
@@ -226,7 +226,7 @@ final class Guest {
   @Test func whereNothingTurnsPicturesItIsSaid() {
     let (bare, now) = PlaneScreensTests.open(network, hasTranscoders: false)
     let result = bare.screens.take(
-      Guest(now).offer([Guest.vp8]), of: PlaneScreensTests.door, PlaneScreensTests.format)
+      Guest(now).offer([Guest.vp8]), by: .other, of: PlaneScreensTests.door, PlaneScreensTests.format)
     guard case .failure(.noCodec) = result else {
       Issue.record("it should be refused")
       return
@@ -237,7 +237,8 @@ final class Guest {
   @Test func whoOffersNoPictureIsOfferedOneAndMayTakeIt() throws {
     screens.begin(PlaneScreensTests.door, PlaneScreensTests.format)
     let guest = Guest(now)
-    let refused = screens.take(guest.offer([]), of: PlaneScreensTests.door, PlaneScreensTests.format)
+    let refused = screens.take(
+      guest.offer([]), by: .other, of: PlaneScreensTests.door, PlaneScreensTests.format)
     #expect(refused == .failure(.noPicture))
     guest.step { connection, _ in connection.withdraw() }
     let seat = try #require(screens.propose(PlaneScreensTests.door, PlaneScreensTests.format))

@@ -34,7 +34,8 @@ import Wire
     theatre.screens.begin(SmallStreamTests.door, SmallStreamTests.format)
     let legs = try (0..<2).map { _ in
       try started.resident.screens.take(
-        Guest(started.world.now).offer([Guest.h264]), of: SmallStreamTests.door, SmallStreamTests.format
+        Guest(started.world.now).offer([Guest.h264]), by: .other, of: SmallStreamTests.door,
+        SmallStreamTests.format
       ).get().leg
     }
     (narrow, wide) = (legs[0], legs[1])

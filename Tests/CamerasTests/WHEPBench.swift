@@ -7,6 +7,7 @@ import JSON
 import MediaPlane
 import SDP
 import Web
+import WebRTC
 import Wire
 
 /// A web server with nothing but WHEP, whose viewers are words.
@@ -40,6 +41,7 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
   var mayLook: (Viewer, CameraID) -> Bool = { _, _ in true }
   // What the media plane would do.
   var offers: [SessionDescription] = []
+  var engines: [ViewerEngine] = []
   var refusal: SeatRefusal?
   var trickled: [TrickleFragment] = []
   var trickle = SeatTrickle.taken
@@ -104,11 +106,12 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
     seated.append(leg)
     return leg
   }
-  func take(_ offer: SessionDescription, of camera: CameraID, _ format: SourceFormat) -> Result<
-    Seat, SeatRefusal
-  > {
+  func take(
+    _ offer: SessionDescription, by engine: ViewerEngine, of camera: CameraID, _ format: SourceFormat
+  ) -> Result<Seat, SeatRefusal> {
     if let refusal { return .failure(refusal) }
     offers.append(offer)
+    engines.append(engine)
     return .success(Seat(leg: leg(), description: Array("v=0 answer".utf8)))
   }
   func propose(_ camera: CameraID, _ format: SourceFormat) -> Seat? {

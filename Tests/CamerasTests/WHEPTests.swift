@@ -4,6 +4,7 @@ import HTTP
 import MediaPlane
 import Testing
 import Web
+import WebRTC
 import Wire
 
 @Suite struct WHEPTests {
@@ -102,6 +103,19 @@ import Wire
     #expect(bench.post(offer: WHEPBench.offer(audio: "sendrecv", video: "sendrecv")).status == 201)
     #expect(bench.post(offer: String(repeating: "a", count: 70_000)).status == 413)
     #expect(bench.studio.keeper.status(of: Studio.door)?.viewers == 3)
+  }
+
+  @Test func whatDecodesIsKnownByTheUserAgent() {
+    let bench = WHEPBench()
+    bench.goLive()
+    let safari =
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 18_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/604.1"
+    for agent in [[("User-Agent", safari)], []] {
+      let answer = bench.ask(
+        "POST", "/whep/door", fields: [("Content-Type", "application/sdp")] + agent, body: WHEPBench.offer())
+      #expect(answer.status == 201)
+    }
+    #expect(bench.engines == [.webKit, .other])
   }
 
   @Test func aBrowserWithoutTheCodecIsToldSo() {

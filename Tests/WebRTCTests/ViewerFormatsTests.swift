@@ -6,7 +6,7 @@ import Testing
 import WebRTC
 import Wire
 
-/// Offers of those who look, as far as codecs go: what Safari and aiortc write is known from their users' logs.
+/// Offers of those who look, as far as codecs go: what aiortc writes is known from its source.
 private enum Offers {
   private static func offer(_ video: [String], audio: [String] = []) -> String {
     let head = """
@@ -40,12 +40,6 @@ private enum Offers {
       "rtpmap:\(number + 1) rtx/90000", "fmtp:\(number + 1) apt=\(number)",
     ]
   }
-  static let safari = offer(
-    h264(96, "640c1f") + h264(98, "42e01f") + [
-      "rtpmap:100 H265/90000", "rtpmap:102 VP8/90000",
-      "extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-      "extmap:15 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
-    ])
   static let aiortc = offer(
     ["rtpmap:97 VP8/90000", "rtpmap:98 rtx/90000", "fmtp:98 apt=97"] + h264(99, "42001f")
       + h264(101, "42e01f"))
@@ -55,7 +49,7 @@ private enum Offers {
 }
 
 /// The parameter sets of streams as cameras send them: 640 by 480, nothing said of order.
-private func stream(_ profile: UInt8, _ constraints: UInt8, level: UInt8 = 30) -> H264Parameters? {
+func parameterSets(_ profile: UInt8, _ constraints: UInt8, level: UInt8 = 30) -> H264Parameters? {
   // Sets of the high profile say more in front.
   let rest: [UInt8] =
     profile == 100 ? [0xAC, 0xD9, 0x40, 0xA0, 0x3D, 0xA1] : [0xD9, 0x00, 0xA0, 0x47, 0xFE, 0xC8]
@@ -74,37 +68,21 @@ private func stream(_ profile: UInt8, _ constraints: UInt8, level: UInt8 = 30) -
 
   @Test func chromiumGetsTheProfileOfTheStream() throws {
     let offer = try Captured.chromiumPage.description()
-    let base = try #require(stream(0x42, 0xC0))
+    let base = try #require(parameterSets(0x42, 0xC0))
     #expect(try choice(offer, .h264(base)) == (108, "42e01f"))
     #expect(try choice(offer, .h264(nil)) == (108, "42e01f"))
-    #expect(try choice(offer, .h264(stream(0x42, 0))) == (102, "42001f"))
-    #expect(try choice(offer, .h264(stream(0x4D, 0))) == (116, "4d001f"))
+    #expect(try choice(offer, .h264(parameterSets(0x42, 0))) == (102, "42001f"))
+    #expect(try choice(offer, .h264(parameterSets(0x4D, 0))) == (116, "4d001f"))
     // High is not offered by this build; its decoder takes it all the same.
-    let high = try #require(stream(0x64, 0))
+    let high = try #require(parameterSets(0x64, 0))
     #expect(try choice(offer, .h264(high)) == (108, "42e01f"))
     #expect(try choice(offer, .vp8) == (96, nil))
   }
 
-  @Test func safariGetsTheHighProfileUnderItsOwnName() throws {
-    let offer = try Offers.parse(Offers.safari)
-    // Under the baseline's number it would stay black.
-    #expect(try choice(offer, .h264(stream(0x64, 0))) == (96, "640c1f"))
-    #expect(try choice(offer, .h264(stream(0x4D, 0))) == (96, "640c1f"))
-    #expect(try choice(offer, .h264(stream(0x42, 0xE0))) == (98, "42e01f"))
-  }
-
-  @Test func aHigherLevelIsSaidWhereLevelsMayDiffer() throws {
-    let offer = try Offers.parse(Offers.safari)
-    #expect(try choice(offer, .h264(stream(0x42, 0xE0, level: 40))) == (98, "42e028"))
-    let symmetric = try Offers.parse(
-      Offers.safari.replacing("level-asymmetry-allowed=1;packetization", with: "packetization"))
-    #expect(try choice(symmetric, .h264(stream(0x42, 0xE0, level: 40))) == (98, "42e01f"))
-  }
-
   @Test func aiortcTakesBaseline() throws {
     let offer = try Offers.parse(Offers.aiortc)
-    #expect(try choice(offer, .h264(stream(0x42, 0xC0))) == (101, "42e01f"))
-    #expect(try choice(offer, .h264(stream(0x64, 0))) == (101, "42e01f"))
+    #expect(try choice(offer, .h264(parameterSets(0x42, 0xC0))) == (101, "42e01f"))
+    #expect(try choice(offer, .h264(parameterSets(0x64, 0))) == (101, "42e01f"))
   }
 
   @Test func firefoxWithoutItsPluginIsToldWhatItLacks() throws {
@@ -136,7 +114,7 @@ private func stream(_ profile: UInt8, _ constraints: UInt8, level: UInt8 = 30) -
     #expect(heard?.direction == .sendonly)
     let talks = try ViewerFormats(page, coding: .vp8, sound: .talks(.pcma)).sound
     #expect(talks?.direction == .sendrecv)
-    let only = try Offers.parse(Offers.safari)
+    let only = try Offers.parse(Offers.aiortc)
     #expect(try ViewerFormats(only, coding: .vp8, sound: .talks(.pcma)).sound?.direction == .sendonly)
     #expect(try ViewerFormats(only, coding: .vp8, sound: .none).sound == nil)
     #expect(try ViewerFormats(only, coding: .vp8, sound: .hears(.other)).sound?.formats.first == .pcma)
