@@ -30,6 +30,26 @@ CACHE = os.environ.get("VESTIBULE_PEERS", os.path.join(bed.ROOT, ".build/peers")
 KINDS = {"chromium": "chromium", "firefox": "firefox-esr"}
 NO_REGISTRY = "no public registry"
 
+# In a page: how long it took from the answer that a connection applied last to its first packet of media, by kind of media,
+# in `arrivals`. Chromium counts anew every 50 ms only, so the truth may be so much better.
+ARRIVALS = """
+window.arrivals = {};
+const applyDescription = RTCPeerConnection.prototype.setRemoteDescription;
+RTCPeerConnection.prototype.setRemoteDescription = async function (description) {
+  await applyDescription.call(this, description);
+  if (description.type !== 'answer') return;
+  const applied = performance.now();
+  const waited = new Set(this.getTransceivers().filter(one => /recv/.test(one.currentDirection)).map(one => one.receiver.track.kind));
+  const look = async () => {
+    for (const report of (await this.getStats()).values())
+      if (report.type === 'inbound-rtp' && report.packetsReceived > 0 && waited.delete(report.kind))
+        arrivals[report.kind] = performance.now() - applied;
+    if (waited.size && performance.now() - applied < 5000) setTimeout(look, 10);
+  };
+  look();
+};
+"""
+
 
 def fetched(requirement, pattern):
     """The first file that matches `pattern` in the wheel of `requirement`, downloaded if it is not here yet."""

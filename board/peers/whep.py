@@ -19,7 +19,7 @@ from whep_client import own_address
 from whep_gateway import Camera, Watching, middle
 
 # A player in a page: what is written about WHEP, and nothing of ours.
-PLAYER = pattern.SCRIPT + """
+PLAYER = pattern.SCRIPT + browser.ARRIVALS + """
 window.look = async (url, token, options = {}) => {
   const one = { numbers: [], ages: [], widths: [], unread: 0, frames: 0, began: performance.now() };
   const peer = one.peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...options.peer });
@@ -114,6 +114,12 @@ class InBrowser:
         self.assertGreater(len(set(numbers)), len(numbers) * 0.8, "the picture stands")
         self.assertLessEqual(seen["unread"], most_unread, "frames whose blocks could not be read")
 
+    def arrived(self):
+        """How long the first packet of the picture took from the answer, and that it did not take long."""
+        took = self.browser.run("return arrivals.video")
+        self.assertLess(took, 1000, "the aim is 300 ms, on a machine that does nothing else")
+        return f"{took:.0f} ms from the answer to the first packet"
+
     def undisturbed(self, seen):
         """Nothing had to be asked for again, and only a machine that is busy elsewhere made it stand a little."""
         stats = seen["stats"]
@@ -147,7 +153,7 @@ class Chromium(InBrowser, Watching):
         seen = self.sees(100)
         self.fluent(seen)
         stats = seen["stats"]
-        print(f"chromium: first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms, "
+        print(f"chromium: {self.arrived()}, first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms, "
               f"{stats['framesDecoded']} decoded, {stats.get('freezeCount')} freezes", flush=True)
         self.assertGreaterEqual(stats["framesDecoded"], 100)
         self.undisturbed(seen)
@@ -345,7 +351,7 @@ class Firefox(InBrowser, Watching):
             return
         seen = self.sees(60, 30)
         self.fluent(seen, most_unread=2)
-        print(f"firefox: first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms", flush=True)
+        print(f"firefox: {self.arrived()}, first frame after {seen['first']:.0f} ms, age of frames {middle(seen['ages'])} ms", flush=True)
         self.assertIn("H264" if self.plays_h264() else "VP8/90000", seen["answer"])
         self.assertEqual(self.browser.run("return await one.end()"), 200)
 
