@@ -49,6 +49,7 @@ let rooms: [Target] = [
   .target(name: "CLinux"),  // epoll, recvmmsg, GPIO ioctls: what `import Glibc` lacks
   .target(name: "CAVCodec"),  // libavcodec, opened at first use: an idle daemon must not carry its 18 MB
   .target(name: "COpus"),  // libopus, opened at first use likewise
+  .target(name: "CALSA"),  // ALSA's libasound, opened at first use likewise
   library("CSRTP", pkgConfig: "libsrtp2", apt: "libsrtp2-dev"),  // SRTP that is received, and SRTCP
   library("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),  // TLS, hashes, certificates
   library("CQRencode", pkgConfig: "libqrencode", apt: "libqrencode-dev"),  // QR codes of links
@@ -60,7 +61,7 @@ let rooms: [Target] = [
   room("Reactor", ["Wire", "Journal", "CLinux"]),
   room("Crypto", ["Wire", "COpenSSL", "CSRTP"]),
   room("Codecs", ["Wire", "CAVCodec", "COpus"]),
-  room("Devices", ["Wire", "CLinux"]),
+  room("Devices", ["Wire", "CLinux", "CALSA"]),
 
   // Floor 1
   room("JSON", ["Wire"]),

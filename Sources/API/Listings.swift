@@ -224,13 +224,18 @@ package struct CameraView: APIValue {
   /// As `640x480`; nil before its first picture.
   package var size: String?
   package var coding: String?
+  /// PCMA or PCMU; nil for a camera without sound, and before its first picture.
+  package var sound: String?
+  /// Why its microphone gave no sound last, while pictures go on; nil as soon as it gives it again.
+  package var silence: String?
   package var viewers: Int
   /// From its last opening to the first picture, in milliseconds.
   package var firstPicture: Int?
 
   package init(
     id: String, source: String, view: String, state: String, reason: String? = nil, detail: String? = nil,
-    retry: WallTime? = nil, size: String? = nil, coding: String? = nil, viewers: Int = 0,
+    retry: WallTime? = nil, size: String? = nil, coding: String? = nil, sound: String? = nil,
+    silence: String? = nil, viewers: Int = 0,
     firstPicture: Int? = nil
   ) {
     self.id = id
@@ -242,6 +247,8 @@ package struct CameraView: APIValue {
     self.retry = retry
     self.size = size
     self.coding = coding
+    self.sound = sound
+    self.silence = silence
     self.viewers = viewers
     self.firstPicture = firstPicture
   }
@@ -255,6 +262,8 @@ package struct CameraView: APIValue {
     retry = reader.time("retry")
     size = reader.text("size")
     coding = reader.text("coding")
+    sound = reader.text("sound")
+    silence = reader.text("silence")
     viewers = reader.integer("viewers", default: 0)
     firstPicture = reader.optionalInteger("firstPicture")
   }
@@ -262,15 +271,18 @@ package struct CameraView: APIValue {
     [
       "id": .string(id), "source": .string(source), "view": .string(view), "state": .string(state),
       "reason": .string(orNull: reason), "detail": .string(orNull: detail), "retry": .time(retry),
-      "size": .string(orNull: size), "coding": .string(orNull: coding), "viewers": .integer(viewers),
+      "size": .string(orNull: size), "coding": .string(orNull: coding),
+      "sound": .string(orNull: sound), "silence": .string(orNull: silence), "viewers": .integer(viewers),
       "firstPicture": .integer(orNull: firstPicture),
     ]
   }
   package static var example: CameraView {
     CameraView(
-      id: "entrance", source: "rtsp://192.0.2.10/live", view: "ring", state: "backing off",
-      reason: "unreachable", detail: "no connection to 192.0.2.10", retry: WallTime(seconds: 1_795_210_119),
-      size: "640x480", coding: "H264", viewers: 2, firstPicture: 180)
+      id: "entrance", source: "v4l2:/dev/video0", view: "ring", state: "backing off", reason: "gone",
+      detail: "/dev/video0 is gone: it was unplugged, or its driver lost it",
+      retry: WallTime(seconds: 1_795_210_119),
+      size: "640x480", coding: "H264", sound: "PCMA",
+      silence: "the sound card hw:1,0 is used by another program", viewers: 2, firstPicture: 180)
   }
 }
 

@@ -20,6 +20,8 @@ package struct CameraStatus: Hashable, Sendable {
   package var since: Instant
   /// Why it gave no pictures last; nil as soon as it gives them again.
   package var fault: SourceFault?
+  /// Why it gave no sound last, though it has a microphone; nil as soon as it gives it again.
+  package var silence: SourceFault?
   /// When it is tried again, while it is left alone.
   package var retry: Instant?
   /// What it shows, or showed last.
@@ -34,6 +36,8 @@ package struct CameraFigures: Hashable, Sendable {
   package var freezes = 0
   /// By the order of `SourceFault.Kind.allCases`.
   package var faults = [Int](repeating: 0, count: SourceFault.Kind.allCases.count)
+  /// Times that its microphone failed.
+  package var silences = 0
   package var pictures = 0
   package var keyPictures = 0
   package var bytes = 0
@@ -66,6 +70,7 @@ package final class CameraKeeper {
     var retry: Instant?
     var backoff = Backoff()
     var fault: SourceFault?
+    var silence: SourceFault?
     var format: SourceFormat?
     var figures = CameraFigures()
 
@@ -84,6 +89,8 @@ package final class CameraKeeper {
   private var records: [Record] = []
   /// Told of every change of a camera's state, when it is over.
   package var whenChanged: ((CameraID) -> Void)?
+  /// Told when a camera's sound fails, and when it is back.
+  package var whenSoundChanged: ((CameraID) -> Void)?
 
   /// `clock` is asked whenever something happens.
   package init(
@@ -111,6 +118,7 @@ package final class CameraKeeper {
         known.camera.source == camera.source && known.camera.substream == camera.substream
         && known.camera.username == camera.username
         && known.camera.password == camera.password && known.camera.capture == camera.capture
+        && known.camera.microphone == camera.microphone
       known.camera = camera
       if !isSame { changed.append(known) }
     }
@@ -131,6 +139,7 @@ package final class CameraKeeper {
     record.backoff = Backoff()
     record.retry = nil
     record.fault = nil
+    record.silence = nil
     record.format = nil
     weigh(record)
   }
@@ -200,7 +209,7 @@ package final class CameraKeeper {
     guard let record = record(camera) else { return nil }
     let state = record.machine.state
     return CameraStatus(
-      state: state, since: record.since, fault: record.fault,
+      state: state, since: record.since, fault: record.fault, silence: record.silence,
       retry: state == .backingOff || state == .faulty ? record.retry : nil, format: record.format,
       viewers: record.viewers)
   }
@@ -264,6 +273,15 @@ package final class CameraKeeper {
     case .sound(let sound, let samples, let captured):
       guard record.format?.sound != nil else { return }
       screens.push(sound: sound, samples: samples, captured: captured, of: record.camera.id)
+      if record.silence != nil {
+        record.silence = nil
+        whenSoundChanged?(record.camera.id)
+      }
+    case .silent(let fault):
+      record.figures.silences += 1
+      let isNews = record.silence == nil
+      record.silence = fault
+      if isNews { whenSoundChanged?(record.camera.id) }
     case .ended(let fault): fail(record, fault)
     }
   }

@@ -19,6 +19,8 @@ package enum SourceNews: Sendable {
   case picture(AccessUnit)
   /// Sound as it goes into RTP, `samples` long on the clock of the codec that `began` named.
   case sound([UInt8], samples: Int, captured: Instant)
+  /// Why it gives no sound, though it should; pictures go on, and so does sound as soon as can be.
+  case silent(SourceFault)
   /// It ended by itself. Whoever wants it makes another.
   case ended(SourceFault)
 }

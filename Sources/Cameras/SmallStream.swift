@@ -132,7 +132,7 @@ extension PlaneScreens {
       small.parameters = plane.parameters(of: small.feed) ?? small.parameters
       move(screen, from: .main, to: small.feed)
     // The main stream's is what is heard.
-    case .sound: break
+    case .sound, .silent: break
     case .ended:
       small.source = nil
       small.barredUntil = small.now + SmallStream.rest

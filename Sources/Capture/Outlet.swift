@@ -18,14 +18,21 @@ final class Outlet {
   }
 
   private let box: Mailbox<SourceNews>
+  /// What will be heard beside the pictures.
+  private let sound: SourceFormat.Sound?
   private var format: SourceFormat?
   private var isTold = false
   /// A picture was dropped: what is not a key picture is of no use any more.
   private(set) var wantsKey = false
 
-  init(_ box: Mailbox<SourceNews>) { self.box = box }
+  init(_ box: Mailbox<SourceNews>, sound: SourceFormat.Sound?) {
+    self.box = box
+    self.sound = sound
+  }
 
   func begin(_ format: SourceFormat) {
+    var format = format
+    format.sound = sound
     guard format != self.format else { return }
     self.format = format
     isTold = false

@@ -177,6 +177,7 @@ extension Camera {
     fields.append(field("view", .string(view.rawValue)))
     let settings = capture.fields
     if !settings.isEmpty { fields.append(field("capture", .object(settings))) }
+    if let microphone { fields.append(field("microphone", .string(microphone))) }
     return fields
   }
 }

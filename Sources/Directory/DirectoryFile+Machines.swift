@@ -96,8 +96,36 @@ extension DirectoryReader {
       }
       return Camera(
         id: CameraID(id), source: source, substream: substream, username: reader.optionalString("username"),
-        password: self.password(&reader), view: reader.choice("view", default: .ring), capture: capture)
+        password: self.password(&reader), view: reader.choice("view", default: .ring), capture: capture,
+        microphone: self.microphone(&reader, of: source))
     }
+  }
+
+  /// The name of a sound card. Names by which ALSA would write files or run programs (`tee:…`, `file:…`) are none.
+  func microphone(_ reader: inout ObjectReader, of source: Camera.Source) -> String? {
+    guard let member = reader.presentMember("microphone"), let text = member.string(limit: 128) else {
+      return nil
+    }
+    if source.passesPicturesAsTheyAre {
+      member.wrong(
+        expected: "a capture device or the test picture", found: "a camera that brings its own sound with it")
+      return nil
+    }
+    let halves = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    func has(_ half: Substring, besides marks: String) -> Bool {
+      !half.isEmpty
+        && half.utf8.allSatisfy { ASCII.isAlpha($0) || ASCII.isDigit($0) || marks.utf8.contains($0) }
+    }
+    let kinds = ["default", "sysdefault", "hw", "plughw", "dsnoop", "front"]
+    guard has(halves[0], besides: "_-."),
+      halves.count == 1 || kinds.contains(String(halves[0])) && has(halves[1], besides: "_-.,=")
+    else {
+      member.wrong(
+        expected: "ALSA's name of a sound card, such as \"default\", \"hw:1,0\" or \"plughw:CARD=Webcam\"",
+        hint: "`arecord -L` lists them")
+      return nil
+    }
+    return text
   }
 
   func door(_ value: ValueReader) -> Door? {

@@ -108,10 +108,13 @@ package struct Camera: Hashable, Sendable {
   package var view: View
   /// Of a camera that is not the network's.
   package var capture: Capture
+  /// The sound card whose sound belongs to the pictures of such a camera, as ALSA's programs take it (`hw:1,0`).
+  package var microphone: String?
 
   package init(
     id: CameraID, source: Source, substream: String? = nil, username: String? = nil,
-    password: DevicePassword = .none, view: View = .ring, capture: Capture = Capture()
+    password: DevicePassword = .none, view: View = .ring, capture: Capture = Capture(),
+    microphone: String? = nil
   ) {
     self.id = id
     self.source = source
@@ -120,6 +123,7 @@ package struct Camera: Hashable, Sendable {
     self.password = password
     self.view = view
     self.capture = capture
+    self.microphone = microphone
   }
 }
 

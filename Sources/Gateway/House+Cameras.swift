@@ -32,6 +32,7 @@ extension House {
     }
     network.decodeAAC()
     cameras.whenChanged = { [weak self] in self?.cameraChanged($0) }
+    cameras.whenSoundChanged = { [weak self] in self?.soundChanged($0) }
     screens.whenKeyPicture = { [weak self] in self?.snapshots.keyPictureCame($0) }
     screens.whenKeyWanted = { [weak self] in self?.cameras.requestKeyFrame($0) }
     screens.whenLost = { [weak self] in _ = self?.whep.lost($0) }
@@ -71,6 +72,21 @@ extension House {
         .warning, "camera.lost", "camera \(camera): \(fault.text)",
         ["camera": .text(camera.rawValue), "reason": .text(fault.kind.rawValue)])
       tell("camera.lost", camera, fault)
+    }
+  }
+
+  /// A microphone failed, or is heard again; the pictures go on.
+  private func soundChanged(_ camera: CameraID) {
+    guard let status = cameras.status(of: camera) else { return }
+    if let fault = status.silence {
+      gateway.log.write(
+        .warning, "camera.silent", "camera \(camera): \(fault.text)",
+        ["camera": .text(camera.rawValue), "reason": .text(fault.kind.rawValue)])
+      tell("camera.silent", camera, fault)
+    } else {
+      gateway.log.write(
+        .notice, "camera.heard", "camera \(camera) is heard again", ["camera": .text(camera.rawValue)])
+      tell("camera.heard", camera, nil)
     }
   }
 
@@ -143,6 +159,7 @@ extension HouseOperations {
         detail: status?.fault?.text, retry: status?.retry.map { wall + ($0 - now) },
         size: status?.format.map { "\($0.width)x\($0.height)" },
         coding: status?.format.map { $0.coding == .vp8 ? "VP8" : "H264" },
+        sound: status?.format?.sound.map { $0 == .pcma ? "PCMA" : "PCMU" }, silence: status?.silence?.text,
         viewers: house.whep.viewers(of: camera.id),
         firstPicture: figures?.firstPicture.map { Int($0.milliseconds) })
     }
@@ -169,6 +186,10 @@ extension HouseOperations {
       gauge(
         "faulty", "1 while it gives no pictures though somebody wants them, or failed last.",
         status.fault == nil ? 0 : 1)
+      gauge(
+        "silent", "1 while its microphone gives no sound though somebody looks, or failed last.",
+        status.silence == nil ? 0 : 1)
+      count("silences", "Times that its microphone failed.", figures.silences)
       gauge("viewers", "WHEP sessions.", house.whep.viewers(of: camera))
       gauge(
         "substream_viewers", "Viewers who are shown the smaller stream.",

@@ -121,6 +121,11 @@ extension HouseOperations {
       check(
         "camera \(camera.id)", fault == nil, fault?.text ?? camera.source.written,
         fix: fault.map { HouseOperations.fix($0.kind) })
+      guard let card = camera.microphone else { continue }
+      let silence = house.cameras.status(of: camera.id)?.silence
+      check(
+        "microphone of \(camera.id)", silence == nil, silence?.text ?? card,
+        fix: "choose one of those that `arecord -L` lists, and see that nothing else uses it", warns: true)
     }
     for account in building.everyAccount.map(\.account) where account.kind != .browser {
       let name = account.username.rawValue

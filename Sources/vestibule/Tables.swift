@@ -56,11 +56,13 @@ enum Tables {
 
   static func cameras(_ cameras: [CameraView]) -> String {
     Terminal.table(
-      ["CAMERA", "SOURCE", "VIEW", "STATE", "PICTURE", "VIEWERS", "WHY"],
+      ["CAMERA", "SOURCE", "VIEW", "STATE", "PICTURE", "SOUND", "VIEWERS", "WHY"],
       cameras.map {
         [
           $0.id, or($0.source), or($0.view), $0.state,
-          or([$0.coding, $0.size].compactMap { $0 }.joined(separator: " ")), "\($0.viewers)", or($0.detail),
+          or([$0.coding, $0.size].compactMap { $0 }.joined(separator: " ")),
+          or($0.silence == nil ? $0.sound : "silent"),
+          "\($0.viewers)", or($0.detail ?? $0.silence),
         ]
       })
   }

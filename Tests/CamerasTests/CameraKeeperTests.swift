@@ -257,6 +257,33 @@ final class Studio: CameraOpener, Screens {
     #expect(studio.sounds == 1)
   }
 
+  @Test func aMicrophoneThatFailsIsToldOfOnceAndTakesNoPicturesAway() {
+    let studio = Studio()
+    var changes: [SourceFault.Kind?] = []
+    studio.keeper.whenSoundChanged = { [unowned studio] camera in
+      changes.append(studio.keeper.status(of: camera)?.silence?.kind)
+    }
+    let sound = SourceNews.sound([1], samples: 1, captured: studio.now)
+    var format = Studio.format
+    format.sound = .pcma
+    studio.keeper.watch(Studio.door)
+    studio.last.begin(format)
+    studio.last.show()
+    studio.last.hear(sound)
+    #expect(changes.isEmpty)
+    studio.last.hear(.silent(SourceFault(.gone, "it is gone")))
+    studio.last.hear(.silent(SourceFault(.missing, "it is not there")))
+    studio.last.show()
+    #expect(studio.state == .live && changes == [.gone])
+    #expect(studio.keeper.status(of: Studio.door)?.silence == SourceFault(.missing, "it is not there"))
+    #expect(studio.keeper.figures(of: Studio.door)?.silences == 2)
+    studio.last.hear(sound)
+    #expect(changes == [.gone, nil] && studio.keeper.status(of: Studio.door)?.silence == nil)
+    // Another card is another microphone: the camera is opened anew.
+    studio.keeper.serve([Camera(id: Studio.door, source: .pattern, microphone: "hw:2,0")])
+    #expect(studio.sources.count == 2)
+  }
+
   @Test(arguments: 0..<40)
   func whateverHappensOneSourceRunsWhereOneIsWantedAndNoneElsewhere(seed: Int) {
     let studio = Studio(seed: UInt64(seed))

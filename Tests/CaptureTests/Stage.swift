@@ -14,13 +14,17 @@ final class Stage: Resident {
   private(set) var heard: [SourceNews] = []
   var onNews: ((SourceNews) -> Void)?
 
-  init(_ devices: any CaptureDevices = NoDevices()) {
-    cameras = MachineCameras(reactor, devices: devices)
+  init(_ devices: any CaptureDevices = NoDevices(), _ cards: any SoundCards = FakeCards()) {
+    cameras = MachineCameras(reactor, devices: devices, cards: cards)
     reactor.settle(in: self)
   }
 
   func open(_ source: Camera.Source = .pattern, _ capture: Capture = .small) -> any CameraSource {
-    cameras.open(Camera(id: "c", source: source, capture: capture)) { [unowned self] news in
+    open(Camera(id: "c", source: source, capture: capture))
+  }
+
+  func open(_ camera: Camera) -> any CameraSource {
+    cameras.open(camera) { [unowned self] news in
       heard.append(news)
       onNews?(news)
     }
@@ -31,6 +35,10 @@ final class Stage: Resident {
   }
   var formats: [SourceFormat] {
     heard.compactMap { if case .began(let format) = $0 { format } else { nil } }
+  }
+  var sounds: Int { heard.count { if case .sound = $0 { true } else { false } } }
+  var silences: [SourceFault] {
+    heard.compactMap { if case .silent(let fault) = $0 { fault } else { nil } }
   }
   var fault: SourceFault? {
     for case .ended(let fault) in heard { return fault }

@@ -248,6 +248,34 @@ import Wire
     #expect(!faults("{ cameras: [{ id: 'c', source: 'v4l2:/dev/video0', capture: \(capture) }] }").isEmpty)
   }
 
+  @Test(arguments: [
+    "default", "hw:1,0", "plughw:CARD=Webcam,DEV=0", "sysdefault:CARD=U0x46d0x825", "door-mic",
+  ])
+  func aMicrophoneBesideACameraIsReadAndWritten(_ name: String) throws {
+    for source in ["v4l2:/dev/video0", "test:pattern"] {
+      let building = try directory("{ cameras: [{ id: 'c', source: '\(source)', microphone: '\(name)' }] }")
+      #expect(building.camera("c")?.microphone == name)
+      let again = try Building.read(Array(building.exportedText.utf8), file: "again").building
+      #expect(again.cameras == building.cameras)
+    }
+  }
+
+  /// ALSA's library would write files for some of these, and run programs for others.
+  @Test(arguments: [
+    "", "/dev/snd/pcmC1D0c", "hw:", ":1", "hw:1 0", "tee:hw,|reboot,raw", "file:hw", "tee:default,a.raw",
+    "plug:hw:1", "hw:{ type file }", "hw:1\\'",
+  ])
+  func whatIsNoNameOfASoundCardIsRefused(_ name: String) {
+    let found = faults("{ cameras: [{ id: 'c', source: 'v4l2:/dev/video0', microphone: '\(name)' }] }")
+    #expect(found.count == 1)
+    #expect(found.first?.contains("hw:1,0") == true)
+  }
+
+  @Test func aMicrophoneBesideANetworkCameraIsRefused() {
+    let found = faults("{ cameras: [{ id: 'c', source: 'rtsp://192.0.2.1/', microphone: 'default' }] }")
+    #expect(found.count == 1 && found[0].contains("brings its own sound"))
+  }
+
   @Test func aMaskOverANetworkCameraIsSaidToBeImpossible() {
     let found = faults(
       "{ cameras: [{ id: 'c', source: 'rtsp://192.0.2.1/', capture: { masks: [{ x: 0, y: 0, width: 9, height: 9 }] } }] }"

@@ -2,7 +2,7 @@
 // beginning.
 //
 //   Watch url=rtsp://… [user=… password=…] [known="datagrams -"] [dump=FILE] [voice=FILE] [again=yes]
-//   Watch url=v4l2:/dev/video0 [size=640x480] [rate=25] [control:Brightness=10] [mask=X,Y,W,H] [shows=yes] …
+//   Watch url=v4l2:/dev/video0 [size=640x480] [rate=25] [control:Brightness=10] [mask=X,Y,W,H] [shows=yes] [microphone=hw:1,0] …
 //   Watch url=test:pattern …
 //
 // `shows` decodes the pictures, and tells how bright the left and the right half of each are, and the number of a test
@@ -57,7 +57,7 @@ extension Watch {
     let source: Camera.Source =
       url == "test:pattern"
       ? .pattern : url.hasPrefix("v4l2:") ? .v4l2(path: String(url.dropFirst(5))) : .rtsp(url: url)
-    return Camera(id: CameraID("camera"), source: source, capture: capture)
+    return Camera(id: CameraID("camera"), source: source, capture: capture, microphone: words["microphone"])
   }
 }
 
@@ -160,6 +160,7 @@ final class WatchResident: Resident {
     case .sound(let bytes, let samples, _):
       say("sound \(bytes.count) \(samples)")
       if voice >= 0 { _ = unsafe Glibc.write(voice, bytes, bytes.count) }
+    case .silent(let fault): say("silent \(fault.kind.rawValue) \(fault.text)")
     case .ended(let fault):
       say("ended \(fault.kind.rawValue) \(fault.text)")
       guard isPersistent else { return reactor.stop() }

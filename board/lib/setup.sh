@@ -6,8 +6,9 @@ export DEBIAN_FRONTEND=noninteractive
 # The toolchain's crash reporter was seen to hang a crashed process for minutes.
 export SWIFT_BACKTRACE=enable=no
 
-# What a build needs from Debian. libavcodec is opened at first use, so its header is all that a build wants.
-build_packages=(pkg-config git g++ libssl-dev libsrtp2-dev libsqlite3-dev libopus0 libavcodec-dev libavutil-dev libswresample-dev libqrencode-dev tzdata ca-certificates)
+# What a build needs from Debian. libavcodec and libasound are opened at first use, so their headers are all that a build
+# wants.
+build_packages=(pkg-config git g++ libssl-dev libsrtp2-dev libsqlite3-dev libopus0 libavcodec-dev libavutil-dev libswresample-dev libasound2-dev libqrencode-dev tzdata ca-certificates)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'board: %s\n' "$*" >&2; exit 1; }

@@ -113,3 +113,15 @@ void vestibule_aac_free(vestibule_aac *_Nonnull decoder);
 /// Decodes one frame into at most `capacity` samples. Their number, or -1 for what cannot be read.
 int vestibule_aac_decode(
     vestibule_aac *_Nonnull decoder, const uint8_t *_Nonnull bytes, int length, int16_t *_Nonnull out, int capacity);
+
+// Rates of sound
+
+typedef struct vestibule_resampler vestibule_resampler;
+
+/// Turns one channel at `from` samples a second into the same at `to`; NULL when the library is missing or refuses.
+vestibule_resampler *_Nullable vestibule_resampler_make(int from, int to);
+void vestibule_resampler_free(vestibule_resampler *_Nonnull resampler);
+/// Hands in `count` samples and takes out at most `capacity`; what has no room comes the next time. Their number, or -1.
+int vestibule_resampler_take(
+    vestibule_resampler *_Nonnull resampler, const int16_t *_Nonnull in, int count, int16_t *_Nonnull out,
+    int capacity);
