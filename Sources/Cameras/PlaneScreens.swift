@@ -41,7 +41,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
   /// Cameras whose pictures are turned into VP8 at a time: each takes a good part of a core.
   package static let twinLimit = 2
 
-  let plane: MediaPlane
+  let plane: Plane
   /// How ICE is done with a peer that offers this; with nil for offers of ours.
   private let mode: (SessionDescription?) -> ICEMode
   /// In the order in which they were first shown.
@@ -60,7 +60,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
 
   /// `transcoders`: make VP8 of a camera's pictures; nil where nothing can.
   package init(
-    _ plane: MediaPlane, transcoders: (any Transcoders)? = nil,
+    _ plane: Plane, transcoders: (any Transcoders)? = nil,
     mode: @escaping (SessionDescription?) -> ICEMode
   ) {
     self.plane = plane

@@ -13,13 +13,13 @@ internal import Wire
 // Somebody else's: what is agreed on with the station (Calls), and when a camera is opened (`CameraKeeper`).
 
 final class CallCameras {
-  private let plane: MediaPlane
+  private let plane: Plane
   private let world: any World
   private let leg: (StationName) -> MediaLegID?
   private var sources: [CallCamera] = []
 
   /// `leg`: where a station shows its picture now.
-  init(plane: MediaPlane, world: any World, leg: @escaping (StationName) -> MediaLegID?) {
+  init(plane: Plane, world: any World, leg: @escaping (StationName) -> MediaLegID?) {
     self.plane = plane
     self.world = world
     self.leg = leg

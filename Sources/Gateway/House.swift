@@ -21,7 +21,7 @@ final class House {
   let gate: Gate
   let agent: Agent
   var registrar: Registrar
-  let plane: MediaPlane
+  let plane: Plane
   let calls: Switchboard
   let dialplan: HouseDialplan
   let doors: Doorkeeper
@@ -81,7 +81,7 @@ final class House {
         domain: configuration.gateway.domain, locals: [], userAgent: "Vestibule/\(gateway.setting.version)"),
       gate: gate, now: world.now)
     registrar = Registrar(now: world.now)
-    plane = MediaPlane(world: world, ports: configuration.media.ports)
+    plane = Plane(world: world, ports: configuration.media.ports)
     let links = Links()
     dialplan = HouseDialplan(book: book, world: world) { [links] in
       links.house?.registrar.bindings(of: $0) ?? []

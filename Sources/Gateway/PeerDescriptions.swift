@@ -10,10 +10,10 @@ internal import Wire
 /// directions becomes what the connection offers and answers.
 final class PeerDescriptions: LegDescriptions {
   let id: MediaLegID
-  private let plane: MediaPlane
+  private let plane: Plane
   private(set) var hasRemote = false
 
-  init(_ leg: LegID, of plane: MediaPlane) {
+  init(_ leg: LegID, of plane: Plane) {
     id = MediaLegID(leg.handle)
     self.plane = plane
   }

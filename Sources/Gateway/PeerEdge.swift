@@ -11,9 +11,9 @@ final class PeerEdge: PeerStreamCarrier, StreamsDelegate {
 
   private let world: any World
   private let streams: Streams
-  private unowned let plane: MediaPlane
+  private unowned let plane: Plane
 
-  init(world: any World, streams: Streams, plane: MediaPlane) {
+  init(world: any World, streams: Streams, plane: Plane) {
     self.world = world
     self.streams = streams
     self.plane = plane

@@ -7,12 +7,12 @@ internal import Wire
 
 /// Gives `Calls` the media plane: what a description settled becomes what a stream sends and takes.
 final class PlaneMedia: Media {
-  private let plane: MediaPlane
+  private let plane: Plane
   /// Addresses that media may use, routable ones first.
   private let addresses: [IPAddress]
   private let ice: Configuration.ICE
 
-  init(plane: MediaPlane, addresses: [IPAddress], ice: Configuration.ICE) {
+  init(plane: Plane, addresses: [IPAddress], ice: Configuration.ICE) {
     self.plane = plane
     self.ice = ice
     self.addresses = addresses

@@ -19,7 +19,7 @@ final class ViewerDescriptions: LegDescriptions {
   private var offer: SessionDescription?
 
   init(
-    _ leg: LegID, of plane: MediaPlane, _ screens: PlaneScreens, _ camera: CameraID, _ format: SourceFormat,
+    _ leg: LegID, of plane: Plane, _ screens: PlaneScreens, _ camera: CameraID, _ format: SourceFormat,
     _ engine: ViewerEngine
   ) {
     connection = PeerDescriptions(leg, of: plane)

@@ -8,7 +8,7 @@
 internal import RTP
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// Lets a leg see what another sends: by a feed from a station to a browser, packet by packet otherwise.
   func joinPictures(of source: Stream, to sink: Stream) {
     guard case .ports = source.carrier, case .peer = sink.carrier else { return link(source, sink, .consume) }

@@ -18,7 +18,7 @@ final class FeedSound {
   }
 }
 
-extension MediaPlane {
+extension Plane {
   /// Hands sound to everybody who looks and may listen: `samples` long on the codec's clock, its first sample right
   /// behind those before unless it comes much later.
   package func pushSound(_ payload: [UInt8], samples: Int, codec: Codec, into id: FeedID) {

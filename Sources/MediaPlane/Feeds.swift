@@ -3,7 +3,7 @@
 package import RTP
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// The most feeds at once.
   package static let feedLimit = 256
 

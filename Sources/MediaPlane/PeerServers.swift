@@ -102,7 +102,7 @@ struct PeerServers {
   }
 }
 
-extension MediaPlane {
+extension Plane {
   /// The one timer of the servers: no peer's, feed's, viewer's or stream's token is like it.
   static let serverTimer: UInt64 = 1 << 60
   /// Addresses of one name that are used.
@@ -149,7 +149,7 @@ extension MediaPlane {
         let addresses = names.compactMap { if case .address(let address) = $0 { address } else { nil } }
         // A name service that is down says nothing new.
         if !addresses.isEmpty, place < peers.servers.found.count {
-          peers.servers.found[place] = Array(addresses.prefix(MediaPlane.addressLimit))
+          peers.servers.found[place] = Array(addresses.prefix(Plane.addressLimit))
         }
         if peers.servers.asked == 0 { askServers() }
         settleServers()
@@ -288,7 +288,7 @@ extension MediaPlane {
     if due == peers.servers.due { return }
     if let timer = peers.servers.timer { wheel.cancel(timer) }
     peers.servers.due = due
-    peers.servers.timer = due.map { wheel.arm($0, token: MediaPlane.serverTimer) }
+    peers.servers.timer = due.map { wheel.arm($0, token: Plane.serverTimer) }
   }
 
   /// One at a time, so that a server that refuses is not asked four times at once.

@@ -36,7 +36,7 @@ final class PeerSocket {
   init(_ flow: Flow) { self.flow = flow }
 }
 
-extension MediaPlane {
+extension Plane {
   /// Offers to be reached by TCP at `endpoints`, `addresses` where one is bound to all. To be followed by
   /// `streamOpened`, `streamReceived` and `streamClosed` for each connection there.
   package func offerStreams(

@@ -103,7 +103,7 @@ package struct PeerSpec: Hashable, Sendable {
   }
 }
 
-extension MediaPlane {
+extension Plane {
   /// Handshake steps in one turn of the world.
   private static let handshakesPerTurn = 2
   /// Told apart from a stream's timer by its highest bit.
@@ -231,7 +231,7 @@ extension MediaPlane {
     let now = world.now
     if peers.handshakesAt != now {
       peers.handshakesAt = now
-      peers.handshakes = MediaPlane.handshakesPerTurn
+      peers.handshakes = Plane.handshakesPerTurn
     }
     return peers.handshakes
   }
@@ -267,7 +267,7 @@ extension MediaPlane {
   }
 
   func advancePeer(_ token: UInt64) {
-    guard let peer = peers[Handle(raw: token & ~MediaPlane.peerTimer)] else { return }
+    guard let peer = peers[Handle(raw: token & ~Plane.peerTimer)] else { return }
     peer.timer = nil
     peer.due = nil
     var handshakes = handshakesLeft()
@@ -297,7 +297,7 @@ extension MediaPlane {
     if due == peer.due { return }
     if let timer = peer.timer { wheel.cancel(timer) }
     peer.due = due
-    peer.timer = due.map { wheel.arm($0, token: MediaPlane.peerTimer | peer.handle.raw) }
+    peer.timer = due.map { wheel.arm($0, token: Plane.peerTimer | peer.handle.raw) }
   }
 
   /// The path came or went: so do the streams' destinations.

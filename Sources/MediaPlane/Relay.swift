@@ -4,7 +4,7 @@ internal import Codecs
 internal import RTP
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   func receiveMedia(_ datagram: Span<UInt8>, _ stream: Stream, from remote: Endpoint, to local: Endpoint) {
     if let pinned = stream.pinned {
       guard remote == pinned else {

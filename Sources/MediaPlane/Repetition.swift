@@ -8,7 +8,7 @@ internal import RTP
 internal import WebRTC
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   private static let leastPause = Interval.milliseconds(10)
   /// Voices: packets kept, and how far a gap may reach that is asked for.
   private static let voices = 64
@@ -19,7 +19,7 @@ extension MediaPlane {
   func repeatPackets(_ numbers: [UInt16], to viewer: Viewer) {
     guard viewer.mayRepeat, let payloadType = viewer.payloadType else { return }
     let now = world.now
-    let pause = max(viewer.stream.figures.roundTrip ?? .zero, MediaPlane.leastPause)
+    let pause = max(viewer.stream.figures.roundTrip ?? .zero, Plane.leastPause)
     viewer.pacer.refill(at: now)
     for number in numbers {
       viewer.statistics.lost += 1
@@ -85,7 +85,7 @@ extension MediaPlane {
   func settleRepetition(of stream: Stream) {
     guard stream.kind == .audio, case .peer(let peer) = stream.carrier else { return }
     let repeats = peer.connection.terms(.audio)?.repeats ?? false
-    if repeats, stream.history == nil { stream.history = PacketHistory(limit: MediaPlane.voices) }
+    if repeats, stream.history == nil { stream.history = PacketHistory(limit: Plane.voices) }
     if !repeats { stream.history = nil }
   }
 
@@ -94,7 +94,7 @@ extension MediaPlane {
     guard case .peer(let peer) = stream.carrier, var history = stream.history else { return }
     stream.history = nil
     let now = world.now
-    for number in numbers.prefix(MediaPlane.voices) {
+    for number in numbers.prefix(Plane.voices) {
       _ = history.recall(number, at: now, roundTrip: stream.figures.roundTrip) { packet in
         send(packet.extracting(0..<12), packet.extracting(12..<packet.count), by: peer)
       }
@@ -111,7 +111,7 @@ extension MediaPlane {
     }
     guard stream.history != nil, case .peer = stream.carrier, let newest = stream.newestVoice else { return }
     let gap = sequence &- newest
-    guard gap >= 2, gap <= MediaPlane.longestGap + 1 else { return }
+    guard gap >= 2, gap <= Plane.longestGap + 1 else { return }
     control.removeAll()
     control.receiverReport(ssrc: stream.timeline.ssrc, nil)
     control.lost(

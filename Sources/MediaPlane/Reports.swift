@@ -3,7 +3,7 @@
 internal import RTP
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// At most two requests for a key frame a second go to one camera, however many ask.
   private static let keyFrameGap = Interval.milliseconds(500)
 
@@ -107,7 +107,7 @@ extension MediaPlane {
   /// Asks the sender of a video stream for a key frame.
   func requestKeyFrame(_ camera: Stream, fullIntra: Bool) {
     guard camera.pinned != nil else { return }
-    if let last = camera.lastKeyFrameRequest, world.now - last < MediaPlane.keyFrameGap { return }
+    if let last = camera.lastKeyFrameRequest, world.now - last < Plane.keyFrameGap { return }
     camera.lastKeyFrameRequest = world.now
     control.removeAll()
     control.receiverReport(ssrc: camera.timeline.ssrc, nil)

@@ -40,7 +40,7 @@ struct TranscodingBudget {
   }
 }
 
-extension MediaPlane {
+extension Plane {
   /// Rounds of a measurement: the fastest counts, the others were disturbed.
   private static let rounds = 3
   /// Frames of 20 ms in a round.
@@ -48,9 +48,9 @@ extension MediaPlane {
 
   /// Measures a codec whose library has just been opened.
   func measure(_ codec: VoiceCodec) {
-    time({ MediaPlane.exercise(codec, decodes: false) }) { [weak self] encoding in
-      self?.time({ MediaPlane.exercise(codec, decodes: true) }) { both in
-        let whole = Int64(1_000_000_000 / (20_000_000 * MediaPlane.frames))
+    time({ Plane.exercise(codec, decodes: false) }) { [weak self] encoding in
+      self?.time({ Plane.exercise(codec, decodes: true) }) { both in
+        let whole = Int64(1_000_000_000 / (20_000_000 * Plane.frames))
         self?.budget.set(
           TranscodingBudget.Cost(
             decoding: max(0, both.nanoseconds - encoding.nanoseconds) * whole,
@@ -72,7 +72,7 @@ extension MediaPlane {
         guard let self else { return }
         let took = world.now - start
         let shortest = round == 0 ? nil : best.map { min($0, took) } ?? took
-        if let shortest, round == MediaPlane.rounds { return then(shortest) }
+        if let shortest, round == Plane.rounds { return then(shortest) }
         time(work, round: round + 1, best: shortest, then: then)
       })
   }

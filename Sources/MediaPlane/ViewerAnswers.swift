@@ -5,7 +5,7 @@ package import SDP
 package import WebRTC
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// Answers the offer of a leg that was opened for a viewer (`PeerSpec(kinds: .audioAndVideo)`), and shows it the feed
   /// as soon as its path stands. `sound` says what the viewer may do with sound. For a later offer of the same viewer
   /// too. `engine`: what wrote the offer. Refused, the leg stays as it was.

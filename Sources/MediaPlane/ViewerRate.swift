@@ -8,7 +8,7 @@
 internal import RTP
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// Slower than this nobody is waited for, in bits a second.
   private static let slowest = 200_000
   /// A viewer below this part of the middle one is left alone.
@@ -57,11 +57,11 @@ extension MediaPlane {
 
   /// Tells the source when what it should send is another: less at once, more now and then.
   private func settleRate(of feed: Feed, at now: Instant) {
-    guard let wanted = MediaPlane.rate(feed.viewers.compactMap(\.estimate.bitsPerSecond)) else { return }
+    guard let wanted = Plane.rate(feed.viewers.compactMap(\.estimate.bitsPerSecond)) else { return }
     if let told = feed.rate, let at = feed.rateTold {
       let isLess = wanted < told * 9 / 10
       let isMore = wanted > told * 11 / 10
-      guard isLess || isMore, now - at >= (isLess ? MediaPlane.rateGap / 4 : MediaPlane.rateGap) else {
+      guard isLess || isMore, now - at >= (isLess ? Plane.rateGap / 4 : Plane.rateGap) else {
         return
       }
     }
@@ -82,7 +82,7 @@ extension MediaPlane {
 
   /// A picture passes somebody who waits for a key picture.
   func passed(_ viewer: Viewer, at now: Instant) {
-    guard now - viewer.waitingSince >= MediaPlane.keyPatience else { return }
+    guard now - viewer.waitingSince >= Plane.keyPatience else { return }
     viewer.pacer.refill(at: now)
     guard viewer.pacer.isBalanced else { return }
     viewer.waitingSince = now

@@ -10,7 +10,7 @@ internal import RTP
 internal import WebRTC
 internal import Wire
 
-extension MediaPlane {
+extension Plane {
   /// The most packets of one run: a message that the kernel cuts holds no more than 64, and 64 KiB.
   private static let runLimit = 48
   /// The oldest that may wait for a viewer: beyond, it is brought to a later key picture.
@@ -62,7 +62,7 @@ extension MediaPlane {
   func replay(_ viewer: Viewer) {
     viewer.statistics.keyRequests += 1
     let now = world.now
-    if let last = viewer.lastReplay, now - last < MediaPlane.replayGap { return }
+    if let last = viewer.lastReplay, now - last < Plane.replayGap { return }
     begin(viewer)
   }
 
@@ -79,9 +79,9 @@ extension MediaPlane {
   func requestKeyPicture(_ feed: Feed) {
     let now = world.now
     guard feed.requestTimer == nil else { return }
-    if let last = feed.lastRequest, now - last < MediaPlane.requestGap {
+    if let last = feed.lastRequest, now - last < Plane.requestGap {
       feed.requestTimer = wheel.arm(
-        last + MediaPlane.requestGap, token: MediaPlane.feedTimer | UInt64(feed.id.handle.index))
+        last + Plane.requestGap, token: Plane.feedTimer | UInt64(feed.id.handle.index))
       return
     }
     feed.lastRequest = now
@@ -94,8 +94,8 @@ extension MediaPlane {
   }
 
   func advanceFeed(_ token: UInt64) {
-    let index = token & ~(MediaPlane.feedTimer | MediaPlane.viewerTimer)
-    if token & MediaPlane.viewerTimer != 0 {
+    let index = token & ~(Plane.feedTimer | Plane.viewerTimer)
+    if token & Plane.viewerTimer != 0 {
       guard let viewer = streams[Int(index)]?.viewer else { return }
       viewer.timer = nil
       flush(viewer, at: world.now)
@@ -126,11 +126,11 @@ extension MediaPlane {
         return passed(viewer, at: now)
       }
       viewer.waitsForKey = false
-    } else if picture.isKey, !viewer.isIdle, viewer.isLate(at: now, than: MediaPlane.patience / 4) {
+    } else if picture.isKey, !viewer.isIdle, viewer.isLate(at: now, than: Plane.patience / 4) {
       // Whoever lags can as well go on from here.
       skip(viewer)
-    } else if viewer.isLate(at: now, than: MediaPlane.patience)
-      || viewer.queue.count - viewer.taken > MediaPlane.waitingPictures
+    } else if viewer.isLate(at: now, than: Plane.patience)
+      || viewer.queue.count - viewer.taken > Plane.waitingPictures
     {
       skip(viewer)
       guard picture.isKey else { return wait(viewer, at: now) }
@@ -157,7 +157,7 @@ extension MediaPlane {
     viewer.pacer.refill(at: now)
     while !viewer.isIdle, viewer.pacer.mayGo {
       let item = viewer.queue[viewer.taken]
-      let end = viewer.runEnd(item, limit: MediaPlane.runLimit)
+      let end = viewer.runEnd(item, limit: Plane.runLimit)
       let length = send(item, to: end, payloadType, viewer, at: now)
       guard length > 0 else { return }
       viewer.pacer.spend(length)
@@ -170,7 +170,7 @@ extension MediaPlane {
     }
     guard !viewer.isIdle, viewer.timer == nil else { return }
     viewer.timer = wheel.arm(
-      now + viewer.pacer.wait, token: MediaPlane.viewerTimer | UInt64(viewer.stream.index))
+      now + viewer.pacer.wait, token: Plane.viewerTimer | UInt64(viewer.stream.index))
   }
 
   /// Sends packets of a picture from its next one on up to `end`: how many bytes; 0 when nothing can be sent.
@@ -183,7 +183,7 @@ extension MediaPlane {
     var content = PacketHead.Content()
     content.sendTime = now.sendTime
     content.captured = item.picture.captured.ntp
-    content.isFull = item.picture.isKey || viewer.statistics.packets < MediaPlane.fullRuns
+    content.isFull = item.picture.isKey || viewer.statistics.packets < Plane.fullRuns
     let sent = Viewer.Sent(
       picture: item.picture, place: item.next, count: count,
       sequence: stream.timeline.reserve(count, timestamp: item.timestamp, at: now),

@@ -29,7 +29,7 @@ final class Theatre: SimulatedPeer, Transcoders, SubstreamOpener {
     func stop() { isStopped = true }
   }
 
-  let plane: MediaPlane
+  let plane: Plane
   private(set) var screens: PlaneScreens!
   var machines: [Machine] = []
   var lost: [LegID] = []
@@ -41,7 +41,7 @@ final class Theatre: SimulatedPeer, Transcoders, SubstreamOpener {
   var limits: [LegID: Int] = [:]
 
   init(_ world: SimulatedWorld, hasTranscoders: Bool) {
-    plane = MediaPlane(world: world, ports: 40_000...40_099)
+    plane = Plane(world: world, ports: 40_000...40_099)
     try? plane.listenForPeers(
       at: [Endpoint(.anyV4, port: 8189)], addresses: world.addresses, maker: SimulatedDTLS(number: 200))
     screens = PlaneScreens(plane, transcoders: hasTranscoders ? self : nil) { _ in .lite }

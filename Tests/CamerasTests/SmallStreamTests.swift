@@ -23,7 +23,7 @@ import Wire
   private let narrow: LegID
   private let wide: LegID
   private var screens: PlaneScreens { theatre.screens }
-  private var plane: MediaPlane { theatre.plane }
+  private var plane: Plane { theatre.plane }
 
   init() throws {
     let network = SimulatedNetwork(seed: 1)

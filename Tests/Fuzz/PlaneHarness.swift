@@ -8,7 +8,7 @@ final class PlaneHarness {
   private static let event: UInt8 = 101
 
   private let world = PaperWorld()
-  private let plane: MediaPlane
+  private let plane: Plane
   private var script: Script
   private var legs: [LegPorts] = []
   private var sendsKeys = false
@@ -19,7 +19,7 @@ final class PlaneHarness {
   private init(_ bytes: [UInt8]) {
     script = Script(bytes)
     translates = script.below(4) == 0
-    plane = MediaPlane(
+    plane = Plane(
       world: world, ports: 40_000...40_031,
       configuration: MediaConfiguration(legs: 6, silentAfter: .seconds(20)))
   }

@@ -81,7 +81,7 @@ private final class ViewerPlay {
   private static let theirs = Endpoint(IPAddress(v4: 0xC000_020A), port: 5000)
 
   private let world = PaperWorld()
-  private let plane: MediaPlane
+  private let plane: Plane
   private let browser: PeerConnection
   private let leg: LegID
   private var feeds: [FeedID] = []
@@ -94,7 +94,7 @@ private final class ViewerPlay {
 
   init(_ bytes: [UInt8]) {
     script = Script(bytes)
-    plane = MediaPlane(world: world, ports: 40_000...40_031)
+    plane = Plane(world: world, ports: 40_000...40_031)
     var turn = Turn(now: world.now, random: random.fork())
     var configuration = PeerConfiguration(
       ice: ICEConfiguration(

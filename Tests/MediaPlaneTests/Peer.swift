@@ -17,12 +17,12 @@ extension StreamFormat {
 /// A plane with its world, and what tests ask of both.
 struct Bench {
   let world = FakeWorld()
-  let plane: MediaPlane
+  let plane: Plane
 
   init(
     ports: ClosedRange<UInt16> = 40_000...40_099, _ configuration: MediaConfiguration = MediaConfiguration()
   ) {
-    plane = MediaPlane(world: world, ports: ports, configuration: configuration)
+    plane = Plane(world: world, ports: ports, configuration: configuration)
   }
 
   func leg(_ kinds: LegSpec.Kinds = .audio) throws -> LegPorts {

@@ -81,13 +81,13 @@ private final class SlowPath {
   }
 
   @Test func theRateIsThatOfTheSlowestWorthWaitingFor() {
-    #expect(MediaPlane.rate([]) == nil)
-    #expect(MediaPlane.rate([1_000_000]) == 900_000)
-    #expect(MediaPlane.rate([3_000_000, 1_000_000, 2_000_000]) == 900_000)
+    #expect(Plane.rate([]) == nil)
+    #expect(Plane.rate([1_000_000]) == 900_000)
+    #expect(Plane.rate([3_000_000, 1_000_000, 2_000_000]) == 900_000)
     // Far below the others, or below any picture.
-    #expect(MediaPlane.rate([300_000, 4_000_000, 5_000_000]) == 3_600_000)
-    #expect(MediaPlane.rate([50_000, 1_000_000]) == 900_000)
-    #expect(MediaPlane.rate([50_000]) == 180_000)
+    #expect(Plane.rate([300_000, 4_000_000, 5_000_000]) == 3_600_000)
+    #expect(Plane.rate([50_000, 1_000_000]) == 900_000)
+    #expect(Plane.rate([50_000]) == 180_000)
   }
 
   @Test func aLongGroupThatCannotBeSentInTimeIsGivenUpForAKeyPicture() throws {

@@ -20,7 +20,7 @@ internal import Codecs
 internal import RTP
 package import Wire
 
-package final class MediaPlane {
+package final class Plane {
   struct Leg {
     let audio: Stream
     let video: Stream?
@@ -52,7 +52,7 @@ package final class MediaPlane {
   /// Legs over peer connections: see Peers.swift.
   var peers: Peers
   /// Cameras' pictures and who looks at them: see Feeds.swift.
-  var feeds = Slab<Feed>(limit: MediaPlane.feedLimit)
+  var feeds = Slab<Feed>(limit: Plane.feedLimit)
   /// Where a lost packet is put together again.
   var repair: [UInt8] = []
 
@@ -384,15 +384,15 @@ package final class MediaPlane {
   package func advance() {
     let now = world.now
     while let token = wheel.expired(by: now) {
-      if token == MediaPlane.serverTimer {
+      if token == Plane.serverTimer {
         advanceServers()
         continue
       }
-      if MediaPlane.isPeerTimer(token) {
+      if Plane.isPeerTimer(token) {
         advancePeer(token)
         continue
       }
-      if MediaPlane.isFeedTimer(token) {
+      if Plane.isFeedTimer(token) {
         advanceFeed(token)
         continue
       }
