@@ -39,10 +39,11 @@ def wait_for(what, condition, seconds=10.0):
 
 
 def or_close(peer, step):
-    """Runs `step`; a peer that it fails for is not left behind."""
+    """Runs `step`; a peer that it fails for is not left behind, but what it said is."""
     try:
         step()
-    except BaseException:
+    except BaseException as failure:
+        failure.add_note(peer.text()[-3000:])
         peer.close()
         raise
 
@@ -188,7 +189,7 @@ class Gateway:
         return next(row for row in self.run("accounts") + self.run("stations") if row["username"] == name)
 
     def registered(self, name):
-        return wait_for(f"{name} registers", lambda: self.account(name)["registered"])
+        return wait_for(f"{name} registers", lambda: self.account(name)["registered"], 30)
 
     def last_record(self, count=1):
         return wait_for("a call record", lambda: (lambda rows: rows[:1] if len(rows) >= count else None)(self.run("cdr")))[0]

@@ -23,6 +23,11 @@ HOST = "127.0.0.1"
 class Phone:
     """A program with a folder of its own, which both end with it."""
 
+    def text(self):
+        """What it logged."""
+        with open(os.path.join(self.folder, "log"), errors="replace") as file:
+            return file.read()
+
     def close(self):
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -82,15 +87,10 @@ ctrl_tcp_listen {address}:{self.control_port}
                        f"outbound=\"sip:{bed.GATEWAY}:{port};transport={transport}\";regint=300;"
                        f"answermode=manual;audio_codecs={codecs}\n")
         open(os.path.join(self.folder, "contacts"), "w").close()
-        self.log = os.path.join(self.folder, "log")
         self.process = subprocess.Popen(
-            ["baresip", "-4", "-v", "-f", self.folder], stdout=open(self.log, "wb"), stderr=subprocess.STDOUT,
+            ["baresip", "-4", "-v", "-f", self.folder], stdout=open(os.path.join(self.folder, "log"), "wb"), stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, cwd=self.folder)
         bed.or_close(self, lambda: gateway.registered(account))
-
-    def text(self):
-        with open(self.log, errors="replace") as file:
-            return file.read()
 
     def command(self, name, parameters=""):
         message = json.dumps({"command": name, "params": parameters, "token": "t"}).encode()
@@ -101,15 +101,20 @@ ctrl_tcp_listen {address}:{self.control_port}
                 control.recv(65536)
 
     def recording(self):
-        """The 16-bit samples of what it heard, and their rate."""
+        """The 16-bit samples of what it heard, and their rate, once there is more than half a second of it."""
+        return wait_for("a recording", lambda: (lambda r: r if len(r[0]) > r[1] // 2 else None)(self.recorded()))
+
+    def recorded(self):
         files = sorted(glob.glob(os.path.join(self.folder, "*dec*.wav")))
         if not files:
             return [], 8000
-        with wave.open(files[-1]) as recorded:
+        # While it is being written it is no file yet.
+        with contextlib.suppress(wave.Error, EOFError), wave.open(files[-1]) as recorded:
             frames = recorded.readframes(recorded.getnframes())
             step = 2 * recorded.getnchannels()
             samples = [int.from_bytes(frames[i:i + 2], "little", signed=True) for i in range(0, len(frames) - 1, step)]
             return samples, recorded.getframerate()
+        return [], 8000
 
 
 class Linphone(Phone):
@@ -209,7 +214,7 @@ class Phones(Stage):
         voice.send_to(*media_of(call.messages(), "SIP/2.0 200 OK"))
         wait_for("the visitor hears 440 Hz", lambda: voice.hears(440) > 0.7, 5)
         call.finish()
-        samples, rate = wait_for("a recording", lambda: (lambda r: r if len(r[0]) > r[1] // 2 else None)(phone.recording()))
+        samples, rate = phone.recording()
         middle = samples[len(samples) // 2 - rate // 4: len(samples) // 2 + rate // 4]
         self.assertGreater(strength(middle, 700, rate), 0.7, "the panel heard the visitor's tone")
 

@@ -13,7 +13,8 @@ class Relay:
     def __init__(self, address, folder, port=None):
         self.address, self.port = address, port or bed.free_port(address)
         self.url = f"turn:{address}:{self.port}"
-        self.log = open(os.path.join(folder, "turn.log"), "wb")
+        self.path = os.path.join(folder, "turn.log")
+        self.log = open(self.path, "wb")
         self.process = subprocess.Popen(
             ["turnserver", "-n", "--lt-cred-mech", "--realm", "relay.test", "--user", "resident:secret", "-L", address,
              "-E", address, "-p", str(self.port), "--no-tls", "--no-dtls", "--no-cli", "--allow-loopback-peers",
@@ -29,6 +30,11 @@ class Relay:
                 return probe.recv(100)[:2] == b"\x01\x01"
             except OSError:
                 return False
+
+    def text(self):
+        """What it logged."""
+        with open(self.path, errors="replace") as file:
+            return file.read()
 
     def server(self):
         """As a page names it among its `iceServers`."""
