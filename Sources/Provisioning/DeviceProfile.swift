@@ -68,7 +68,7 @@ package struct DeviceProfile: Hashable, Sendable {
     if let registrar {
       proxy = [
         ("reg_proxy", "<sip:\(registrar.endpoint);transport=\(registrar.transport)>"),
-        ("reg_identity", "\"\(display)\" <sip:\(username)@\(domain)>"), ("reg_expires", "600"),
+        ("reg_identity", "\(ASCII.quoted(display)) <sip:\(username)@\(domain)>"), ("reg_expires", "600"),
         ("reg_sendregister", "1"), ("publish", "0"), ("push_notification_allowed", "0"),
       ]
     }

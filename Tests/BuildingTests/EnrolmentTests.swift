@@ -130,8 +130,7 @@ private final class PaperMaker: CredentialMaker {
     finish()
     let answer = heard(id)
     #expect(answer.contains("Content-Type: application/xml"))
-    #expect(answer.contains("\"Martin &amp; &quot;Co&quot;\"") == false)
-    #expect(answer.contains("&quot;Martin &amp; &quot;Co&quot;&quot; &lt;sip:web401@vestibule.local&gt;"))
+    #expect(answer.contains(#"&quot;Martin &amp; \&quot;Co\&quot;&quot; &lt;sip:web401@vestibule.local&gt;"#))
     #expect(answer.contains("&lt;sip:192.0.2.1:5061;transport=tls&gt;"))
   }
 
