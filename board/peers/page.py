@@ -1,17 +1,16 @@
 """The gateway's own page in real browsers: enrolled by its link, rung by a sipp station, opening, answering, quiet."""
 
 import os
-import tempfile
 import unittest
 
 import browser
 import pattern
 import whep_gateway
-from bed import media_of, wait_for
+from bed import ROOT, media_of, wait_for
 from whep_gateway import STATION, Watching
 
 REAR = "127.0.0.12"
-PICTURES = tempfile.mkdtemp(prefix="vestibule-page.")
+PICTURES = os.path.join(ROOT, ".build/pictures-of-the-page")
 
 # The microphone is a tone, and what the page plays is listened to. Firefox without a sound card runs no AudioContext:
 # it has a tone of its own (1,000 Hz) for a microphone, and tells the energy of what it hears.
@@ -107,6 +106,7 @@ class InBrowser:
         cls.begin(directory())
         cls.browser = browser.Browser(cls.kind)
         cls.addClassCleanup(cls.browser.kill)
+        os.makedirs(PICTURES, exist_ok=True)
         print(f"pictures of the page: {PICTURES}", flush=True)
 
     # --- steps ---

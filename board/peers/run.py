@@ -5,6 +5,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -107,10 +108,12 @@ def run_module(module):
 if sys.argv[1:]:
     sys.exit(run(sys.argv[1:]))
 began = time.monotonic()
-with ThreadPoolExecutor(2) as busy, ThreadPoolExecutor(2) as waiting:
-    lanes = busy.map(run_module, BUSY), waiting.map(run_module, WAITING)
-outcomes = [outcome for lane in lanes for outcome in lane]
-outcomes += [run_module(module) for module in ALONE]
+# What peers leave lying about, sipp and the browsers above all, goes with this folder.
+with tempfile.TemporaryDirectory(prefix="peers.", ignore_cleanup_errors=True) as os.environ["TMPDIR"]:
+    with ThreadPoolExecutor(2) as busy, ThreadPoolExecutor(2) as waiting:
+        lanes = busy.map(run_module, BUSY), waiting.map(run_module, WAITING)
+    outcomes = [outcome for lane in lanes for outcome in lane]
+    outcomes += [run_module(module) for module in ALONE]
 for module, _, seconds, busy in sorted(outcomes, key=lambda outcome: -outcome[2]):
     print(f"{module}: {seconds:.0f} s, {busy:.0f} s of a core")
 print(f"all modules: {time.monotonic() - began:.0f} s")

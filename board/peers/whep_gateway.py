@@ -133,6 +133,10 @@ class Camera:
         self.start()
 
 
+# Nobody is there: viewers are told of them all the same.
+SERVERS = {"stun": ["stun:127.0.0.1:9"], "turn": [{"url": "turn:127.0.0.1:9", "username": "resident", "password": "a \\ \" b"}]}
+
+
 def CONFORMANCE(*kinds):
     """The suite's classes, each with a gateway of its own."""
     def bound(kind):
@@ -140,7 +144,7 @@ def CONFORMANCE(*kinds):
             @classmethod
             def setUpClass(cls):
                 browser.aiortc()
-                cls.house = House(http={"allowedOrigins": [cls.origin]})
+                cls.house = House(http={"allowedOrigins": [cls.origin]}, media={"webrtcPort": 0, **SERVERS})
                 cls.addClassCleanup(cls.house.close)
                 cls.url, cls.not_live = cls.house.whep("hall"), cls.house.whep("dark")
 
