@@ -8,7 +8,8 @@
 // `shows` decodes the pictures, and tells how bright the left and the right half of each are, and the number of a test
 // picture.
 // `dump` takes the pictures as a byte stream that any decoder reads, `voice` the sound as it goes into RTP; `again` opens it anew after it ended, as the
-// gateway does. It runs until it is told to stop (SIGTERM), or until the camera ends.
+// gateway does. SIGHUP is the last viewer leaving, and the next one coming. It runs until it is told to stop (SIGTERM), or
+// until the camera ends.
 import Cameras
 import Capture
 import Codecs
@@ -185,8 +186,13 @@ final class WatchResident: Resident {
   func drained(_ stream: SocketID) { streams.drained(stream) }
   func closed(_ stream: SocketID, _ failure: NetworkFailure) { streams.closed(stream, failure) }
   func signalled(_ signal: Signal) {
+    let wasOpen = source != nil
     source?.stop()
-    reactor.stop()
+    source = nil
+    openAt = nil
+    if signal == .drain { return reactor.stop() }
+    say(wasOpen ? "left" : "back")
+    if !wasOpen { open() }
   }
   func advance() {
     streams.advance()
