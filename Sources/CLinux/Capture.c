@@ -95,9 +95,11 @@ int clinux_capture_descriptor(const clinux_capture *c) { return c->fd; }
 
 // MARK: Formats
 
-uint32_t clinux_capture_format(clinux_capture *c, int index) {
+int clinux_capture_format(clinux_capture *c, int index, uint32_t *format) {
   struct v4l2_fmtdesc description = {.index = (uint32_t)index, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
-  return ask(c, VIDIOC_ENUM_FMT, &description) == 0 ? description.pixelformat : 0;
+  int outcome = ask(c, VIDIOC_ENUM_FMT, &description);
+  *format = description.pixelformat;
+  return outcome;
 }
 
 static struct v4l2_format format_of(uint32_t pixels, uint32_t width, uint32_t height) {

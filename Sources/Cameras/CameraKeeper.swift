@@ -68,7 +68,7 @@ package final class CameraKeeper {
     var lastPicture: Instant?
     var abandonedAt: Instant?
     var retry: Instant?
-    var backoff = Backoff()
+    var backoff: Backoff
     var fault: SourceFault?
     var silence: SourceFault?
     var format: SourceFormat?
@@ -76,6 +76,7 @@ package final class CameraKeeper {
 
     init(_ camera: Camera, now: Instant) {
       self.camera = camera
+      backoff = Backoff(of: camera.source)
       since = now
       opened = now
     }
@@ -136,7 +137,7 @@ package final class CameraKeeper {
   private func beginAnew(_ record: Record) {
     shut(record)
     record.machine = CameraMachine()
-    record.backoff = Backoff()
+    record.backoff = Backoff(of: record.camera.source)
     record.retry = nil
     record.fault = nil
     record.silence = nil

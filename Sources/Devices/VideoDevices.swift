@@ -124,21 +124,28 @@ private final class VideoDevice: CaptureDevice {
     let handle = unsafe self.handle
     var offers: [CaptureChoice.Offer] = []
     var names: [String] = []
+    var trouble: Int32 = 0
+    /// What it refuses (EINVAL) it just has not.
+    func isTaken(_ outcome: Int32) -> Bool {
+      if outcome < 0, outcome != -22 { trouble = outcome }
+      return outcome == 0
+    }
     var index: Int32 = 0
-    while index < 64 {
-      let code = unsafe clinux_capture_format(handle, index)
-      if code == 0 { break }
+    var code: UInt32 = 0
+    while index < 64, isTaken(unsafe clinux_capture_format(handle, index, &code)) {
       index += 1
       names.append(VideoDevice.name(of: code))
       guard let coding = CaptureCoding(code) else { continue }
       var width = UInt32(wish.width)
       var height = UInt32(wish.height)
-      guard unsafe clinux_capture_try(handle, code, &width, &height) == 0 else { continue }
+      guard isTaken(unsafe clinux_capture_try(handle, code, &width, &height)) else { continue }
       let fastest = unsafe clinux_capture_fastest(handle, code, width, height)
       offers.append(
         CaptureChoice.Offer(coding, width: Int(width), height: Int(height), fastest: Int(fastest)))
     }
     guard let best = CaptureChoice.best(of: offers, for: wish) else {
+      // It may have been pulled out while it was asked.
+      try check(trouble, "asking for its formats")
       throw .noFormat(path, offered: names)
     }
     var width = UInt32(wish.width)

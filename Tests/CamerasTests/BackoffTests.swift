@@ -1,10 +1,11 @@
 import Cameras
+import Directory
 import Testing
 import Wire
 
 @Suite struct BackoffTests {
   @Test func stepsGrowToABoundAndBeginAnew() {
-    var backoff = Backoff()
+    var backoff = Backoff(of: .rtsp(url: "rtsp://door/"))
     var random = Random(seed: 1)
     let gone = SourceFault(.gone, "")
     var delays: [Int64] = []
@@ -19,9 +20,21 @@ import Wire
     #expect((30_000...60_000).contains(hopeless.milliseconds))
   }
 
+  @Test func aDeviceThatWasPluggedInAgainIsSoonTried() {
+    var backoff = Backoff(of: .v4l2(path: "/dev/video0"))
+    var random = Random(seed: 1)
+    let missing = SourceFault(.missing, "")
+    for whole in [500, 1000, 2000, 2000, 2000] as [Int64] {
+      let delay = backoff.delay(after: missing, worked: .zero, random: &random).milliseconds
+      #expect((whole == 500 ? 500...750 : whole / 2...whole).contains(delay))
+    }
+    let hopeless = backoff.delay(after: SourceFault(.coding, ""), worked: .zero, random: &random)
+    #expect((30_000...60_000).contains(hopeless.milliseconds))
+  }
+
   @Test func twoCamerasDoNotStepTogether() {
-    var one = Backoff()
-    var other = Backoff()
+    var one = Backoff(of: .rtsp(url: "rtsp://door/"))
+    var other = Backoff(of: .rtsp(url: "rtsp://door/"))
     var random = Random(seed: 1)
     let gone = SourceFault(.gone, "")
     #expect(

@@ -24,7 +24,7 @@ final class Watcher: SimulatedPeer {
   func open(
     _ url: String = "rtsp://192.0.2.10/live", user: String? = nil, password: String = "", again: Bool = false
   ) {
-    var backoff = Backoff()
+    var backoff = Backoff(of: .rtsp(url: ""))
     var random = world.makeRandom()
     var began: Instant?
     func begin() {

@@ -106,12 +106,13 @@ final class WatchResident: Resident {
   private var source: (any CameraSource)?
   private var openAt: Instant?
   private var workedFrom: Instant?
-  private var backoff = Backoff()
+  private var backoff: Backoff
   private var random: Random
 
   init(_ reactor: Reactor, _ url: String, _ words: [String: String]) {
     self.reactor = reactor
     camera = Watch.camera(url, words)
+    backoff = Backoff(of: camera.source)
     machine = MachineCameras(reactor)
     if words["shows"] != nil { eye = Eye() }
     began = reactor.now

@@ -4,7 +4,8 @@
 
 It is a USB/IP server for the kernel it runs on: vhci-hcd gives the other end of a socket to the USB core as a device in one
 of its ports, and uvcvideo binds to it as to any camera. Closing the socket is the plug being pulled. The kernel's own UVC
-gadget (usb_f_uvc) will not do: it streams isochronously only, which dummy_hcd, the one controller that needs no board, does not carry.
+gadget (usb_f_uvc) will not do: it streams isochronously only, and dummy_hcd, the one controller that needs no board, does
+not carry that.
 
 Its pictures are white on the left and black on the right: YUYV at ten a second at most, Motion JPEG at up to 25. As most
 cameras do, it leaves the Huffman tables out of its JPEG.

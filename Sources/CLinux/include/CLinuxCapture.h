@@ -14,8 +14,8 @@ clinux_capture *_Nullable clinux_capture_open(const char *_Nonnull path, int thr
 void clinux_capture_close(clinux_capture *_Nonnull capture);
 int clinux_capture_descriptor(const clinux_capture *_Nonnull capture);
 
-/// The format number `index` as its four characters, the first lowest; 0 after the last.
-uint32_t clinux_capture_format(clinux_capture *_Nonnull capture, int index);
+/// The format number `index` as its four characters, the first lowest. 0 or -errno, which is -EINVAL after the last.
+int clinux_capture_format(clinux_capture *_Nonnull capture, int index, uint32_t *_Nonnull format);
 /// What the device would make of a format and size. 0 or -errno.
 int clinux_capture_try(
     clinux_capture *_Nonnull capture, uint32_t format, uint32_t *_Nonnull width, uint32_t *_Nonnull height);
