@@ -6,6 +6,8 @@ all that is needed. It and the published SIP applications are fetched from PyPI 
 """
 
 import base64
+import contextlib
+import fcntl
 import functools
 import glob
 import http.server
@@ -51,20 +53,37 @@ RTCPeerConnection.prototype.setRemoteDescription = async function (description) 
 """
 
 
+def pip(*words):
+    if subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, timeout=300).returncode != 0:
+        raise unittest.SkipTest(NO_REGISTRY)
+
+
+@contextlib.contextmanager
+def made(name):
+    """A folder of that name below the cache, and whether it is to be filled: modules run side by side, one of them fills it,
+    and what is in use is never written to."""
+    folder = os.path.join(CACHE, name)
+    os.makedirs(CACHE, exist_ok=True)
+    with open(os.path.join(CACHE, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(folder):
+            yield folder, False
+            return
+        shutil.rmtree(folder + ".new", ignore_errors=True)
+        yield folder + ".new", True
+        os.rename(folder + ".new", folder)
+
+
 def fetched(requirement, pattern):
     """The first file that matches `pattern` in the wheel of `requirement`, downloaded if it is not here yet."""
-    folder = os.path.join(CACHE, requirement.replace("==", "-"))
-    if not glob.glob(os.path.join(folder, pattern), recursive=True):
-        os.makedirs(folder, exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder, requirement],
-            capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
-            raise unittest.SkipTest(NO_REGISTRY)
-        for wheel in glob.glob(os.path.join(folder, "*.whl")):
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(folder)
-    return glob.glob(os.path.join(folder, pattern), recursive=True)[0]
+    name = requirement.replace("==", "-")
+    with made(name) as (folder, is_new):
+        if is_new:
+            pip("download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder, requirement)
+            for wheel in glob.glob(os.path.join(folder, "*.whl")):
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(folder)
+    return glob.glob(os.path.join(CACHE, name, pattern), recursive=True)[0]
 
 
 @functools.cache
@@ -81,14 +100,11 @@ def websockets():
 @functools.cache
 def aiortc():
     """Puts aiortc, with what it builds upon, where Python finds it."""
-    folder = os.path.join(CACHE, "aiortc-1.16.0")
-    if not os.path.exists(os.path.join(folder, "aiortc")):
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--only-binary", ":all:", "--target", folder + ".new", "aiortc==1.16.0"],
-            capture_output=True, text=True, timeout=300)
-        if done.returncode != 0:
-            raise unittest.SkipTest(NO_REGISTRY)
-        os.rename(folder + ".new", folder)
+    name = "aiortc-1.16.0"
+    with made(name) as (folder, is_new):
+        if is_new:
+            pip("install", "-q", "--only-binary", ":all:", "--target", folder, "aiortc==1.16.0")
+    folder = os.path.join(CACHE, name)
     if folder not in sys.path:
         sys.path.append(folder)
 
