@@ -40,8 +40,10 @@ package struct BandwidthEstimate: Sendable {
   private enum Usage { case normal, over, under }
   private var usage = Usage.normal
 
-  // What came.
+  // What came: the newest half second of the receiver's clock, in its order.
   private static let rateWindow: Int64 = 500_000
+  /// Of 1200 bytes, more than the most we believe in; a receiver whose clock stands still holds no more of our memory.
+  package static let rateLimit = 8192
   private var came: [(arrival: Int64, bytes: Int)] = []
   private var cameHead = 0
   private var cameBytes = 0
@@ -62,7 +64,8 @@ package struct BandwidthEstimate: Sendable {
     came.reserveCapacity(256)
   }
 
-  /// A packet that came: when it left, when it came on the receiver's clock in microseconds, its bytes on the wire.
+  /// A packet that came: when it left, when it came on the receiver's clock in microseconds, its bytes on the wire. That
+  /// clock is 24 bits of 64 ms, so that a difference of two times never overflows; it may stand still, jump and wrap.
   package mutating func came(sent: Instant, arrival: Int64, bytes: Int) {
     all += 1
     count(arrival, bytes)
@@ -138,10 +141,24 @@ package struct BandwidthEstimate: Sendable {
 
   // MARK: What came
 
+  /// Packets of the window.
+  package var counted: Int { came.count - cameHead }
+
   private mutating func count(_ arrival: Int64, _ bytes: Int) {
-    came.append((arrival, bytes))
+    let newest = came.last?.arrival ?? arrival
+    if arrival < newest - BandwidthEstimate.rateWindow {
+      // The clock was set back, or wrapped: what came before it says nothing of a rate now.
+      came.removeAll(keepingCapacity: true)
+      cameHead = 0
+      cameBytes = 0
+      came.append((arrival, bytes))
+    } else {
+      came.append((max(arrival, newest), bytes))
+    }
     cameBytes += bytes
-    while cameHead < came.count, came[cameHead].arrival < arrival - BandwidthEstimate.rateWindow {
+    while came[cameHead].arrival < arrival - BandwidthEstimate.rateWindow
+      || counted > BandwidthEstimate.rateLimit
+    {
       cameBytes -= came[cameHead].bytes
       cameHead += 1
     }

@@ -59,7 +59,8 @@ enum ViewerHarness {
         estimate.settle(at: now, roundTrip: .milliseconds(Int64(script.byte())))
       case 2:
         arrival += Int64(script.byte()) * 1000 - 20_000
-        if script.below(16) == 0 { arrival &*= Int64(script.byte()) }
+        // Set anew, anywhere in the 24 bits that the wire has.
+        if script.below(16) == 0 { arrival = Int64(Int8(bitPattern: script.byte())) << 16 * 64_000 }
         estimate.came(
           sent: now - .milliseconds(Int64(script.byte())), arrival: arrival, bytes: script.below(2) * 1200)
       default: estimate.told(bitsPerSecond: Int(script.byte()) << script.below(40))
@@ -67,6 +68,7 @@ enum ViewerHarness {
       if let bits = estimate.bitsPerSecond {
         precondition((BandwidthEstimate.least...BandwidthEstimate.most).contains(bits), "out of bounds")
       }
+      precondition(estimate.counted <= BandwidthEstimate.rateLimit, "it grows")
     }
   }
 

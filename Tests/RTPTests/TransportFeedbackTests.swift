@@ -195,4 +195,32 @@ private struct Path {
     #expect(estimate.hasLimit)
     #expect(try #require(estimate.bitsPerSecond) < 2_000_000)
   }
+
+  @Test func aClockThatStandsStillJumpsOrRunsBackKeepsNothing() {
+    // Steps of the receiver's clock; the last one wraps as the wire does.
+    for step: Int64 in [0, -400_000, 400_000, -(1 << 24) * 64_000 + 1] {
+      var estimate = BandwidthEstimate()
+      var arrival: Int64 = ((1 << 23) - 1) * 64_000
+      for number in 0..<20_000 {
+        if number % 100 == 99 { arrival += step }
+        if abs(arrival) > (1 << 23) * 64_000 { arrival = 0 }
+        estimate.came(sent: Instant(nanoseconds: Int64(number) * 1_000_000), arrival: arrival, bytes: 1200)
+        estimate.settle(at: Instant(nanoseconds: Int64(number) * 1_000_000), roundTrip: .milliseconds(40))
+        #expect(estimate.counted <= BandwidthEstimate.rateLimit)
+      }
+    }
+  }
+
+  @Test func aClockThatWasSetBackCountsAnew() throws {
+    var estimate = BandwidthEstimate()
+    var now = Instant(nanoseconds: 1_000_000_000)
+    for tick in 0..<400 {
+      // Half an hour back, in the midst.
+      let clock = now.nanoseconds / 1000 + (tick < 200 ? 2_000_000_000 : 200_000_000)
+      for _ in 0..<8 { estimate.came(sent: now, arrival: clock, bytes: tick < 200 ? 100 : 1200) }
+      now = now + .milliseconds(40)
+      if tick % 3 == 2 { estimate.settle(at: now, roundTrip: .milliseconds(40)) }
+    }
+    #expect(try #require(estimate.bitsPerSecond) > 300_000)
+  }
 }
