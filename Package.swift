@@ -104,7 +104,7 @@ let rooms: [Target] = [
     "Management", ["Wire", "Journal", "Crypto", "JSON", "HTTP", "Directory", "Web", "API"],
     embedded: [
       "Page/index.html", "Page/page.css", "Page/page.js", "Page/path.js", "Page/view.js", "Page/words.js",
-      "Page/worker.js", "Page/icon.svg", "Page/manifest.json",
+      "Page/ring.js", "Page/talk.js", "Page/worker.js", "Page/icon.svg", "Page/manifest.json",
     ]),
 
   // Floor 5

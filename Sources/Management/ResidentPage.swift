@@ -25,6 +25,7 @@ package enum ResidentPage {
       ("/page.css", PackageResources.page_css, "text/css; charset=utf-8"),
       ("/page.js", PackageResources.page_js, script), ("/path.js", PackageResources.path_js, script),
       ("/view.js", PackageResources.view_js, script), ("/words.js", PackageResources.words_js, script),
+      ("/ring.js", PackageResources.ring_js, script), ("/talk.js", PackageResources.talk_js, script),
       ("/worker.js", PackageResources.worker_js, script),
       ("/icon.svg", PackageResources.icon_svg, "image/svg+xml"),
       ("/manifest.json", PackageResources.manifest_json, "application/manifest+json"),

@@ -16,10 +16,10 @@ function recover(path) {
   clearTimeout(path.patience);
   const now = path.peer.connectionState;
   if (now === "connected") path.lostSince = null;
-  if (now === "closed") return path.onGone?.();
+  if (now === "closed") return path.onGone();
   if (now !== "disconnected" && now !== "failed") return;
-  path.lostSince ??= Date.now();
-  if (now === "failed" && (!path.location || Date.now() - path.lostSince > LOST)) path.onLost();
+  path.lostSince ??= performance.now();
+  if (performance.now() - path.lostSince > LOST || (now === "failed" && !path.location)) path.onLost();
   else path.patience = setTimeout(() => restart(path), now === "failed" ? 0 : 1_500);
 }
 
@@ -45,7 +45,7 @@ async function restart(path) {
     if (path.isOver) return;
     // Nobody was reached: all is as before, and tried again.
     if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
-    if (path.isUnknown && path.onGone) return path.onGone();
+    if (path.isUnknown) return path.onGone();
     setTimeout(() => recover(path), 1_500);
   }
   path.isTrickling = false;

@@ -48,10 +48,12 @@ function setWhy(words) {
   $("viewSaid").hidden = !words;
 }
 
-/** Says why it is not live: what is shown instead makes a difference. */
-function explain(view, key) {
+/** Says why it is not live, in our words and with what the gateway knows of it: what is shown instead makes a difference. */
+function explain(view, key, detail = "") {
   view.why = key;
-  if (state.view === view) setWhy(key && !view.isLive ? say(view.hasStill ? `${key}Still` : key) : "");
+  view.detail = detail;
+  const words = key && !view.isLive ? say(view.hasStill ? `${key}Still` : key) : "";
+  if (state.view === view) setWhy(words && detail ? `${words} (${detail})` : words);
 }
 
 // --- live --------------------------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ async function lookLive(view) {
     case 409: {
       const told = await reply.json().catch(() => ({}));
       if (path.isOver) return;
-      explain(view, told.reason === "camera-starting" ? "viewStarting" : "viewOff");
+      explain(view, told.reason === "camera-starting" ? "viewStarting" : "viewOff", told.detail);
       break;
     }
     case 429: case 503: explain(view, "viewBusy"); break;
@@ -161,7 +163,7 @@ function watch(view) {
     view.isLive = false;
     $("live").classList.remove("shown");
     $("snapshot").hidden = !view.hasStill;
-    explain(view, view.why || "viewStopped");
+    explain(view, view.why || "viewStopped", view.detail);
     lookStill(view);
   }
   if (view.path?.since && !view.path.isOver && silence > FIRST_FRAME) lookAgain(view, view.path, 0);
@@ -185,7 +187,7 @@ async function lookStill(view, misses = 0) {
     still.alt = say("picture", { name: view.name });
     still.hidden = false;
     view.hasStill = true;
-    explain(view, view.why);
+    explain(view, view.why, view.detail);
   }
   if ([401, 403, 404].includes(reply?.status) && misses > 2) return;
   const wait = picture ? SNAPSHOT_EVERY : Math.min(SNAPSHOT_EVERY * 2 ** misses, 8_000);
