@@ -9,6 +9,7 @@ import unittest
 import urllib.request
 
 import bed
+import browser
 from bed import wait_for
 from page import REAR, TONE, OnThePage
 from whep_gateway import PANEL, STATION, Watching
@@ -284,6 +285,16 @@ class Rings(OnThePage):
 
 class Chromium(Rings, Watching):
     kind = "chromium"
+
+    def test_a_browser_that_is_killed_ends_the_call(self):
+        self.browser = browser.Browser(self.kind)
+        self.stack.callback(self.browser.kill)
+        visitor, call = self.visited()
+        self.answers(visitor, call)
+        self.is_heard_by(visitor)
+        self.browser.kill()
+        self.assertIn("BYE sip:", call.finish(40))
+        self.assertEqual(self.gateway.last_record()["end"], "answered")
 
     # Firefox without a sound card runs no AudioContext.
 

@@ -231,3 +231,16 @@ class Chromium(Talk, Stage):
 
 class Firefox(Talk, Stage):
     kind = "firefox"
+
+    # To the gateway one that is killed is like another: of the page it is shown with Chromium.
+
+    def test_a_browser_that_is_killed_ends_the_call(self):
+        own = self.another(self.kind)
+        self.assertEqual(self.enter("web401b", own)["status"], 200)
+        self.browser = own
+        call = self.ring("station_call_ended", talk=60000)
+        self.answer(call)
+        self.is_heard_at_the_door()
+        own.kill()
+        self.assertIn("BYE sip:", call.finish(40))
+        self.assertEqual(self.gateway.last_record()["end"], "answered")
