@@ -35,11 +35,11 @@ def directory():
 class House:
     """A gateway with cameras, asked as the devices of its residents ask."""
 
-    def __init__(self, building=None, **config):
-        self.port = bed.free_port(kind=bed.socket.SOCK_STREAM)
-        config.setdefault("http", {})["tls"] = [f"127.0.0.1:{self.port}"]
+    def __init__(self, building=None, address=bed.GATEWAY, **config):
+        self.port = bed.free_port(address, bed.socket.SOCK_STREAM)
+        config.setdefault("http", {})["tls"] = [f"{address}:{self.port}"]
         self.gateway = Gateway(building or directory(), config={"media": {"webrtcPort": 0}, **config})
-        self.origin = f"https://127.0.0.1:{self.port}"
+        self.origin = f"https://{address}:{self.port}"
         self.bearers = {}
 
     def close(self):
