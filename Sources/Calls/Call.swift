@@ -326,25 +326,30 @@ final class Call {
       board.signalling.hangUp(leg.session, reason: .notAcceptable, &turn)
       return lose(leg, .mismatch, 488, &turn)
     }
-    join(leg, &turn)
+    guard let refusal = join(leg, &turn) else { return }
+    board.signalling.hangUp(leg.session, reason: refusal, &turn)
+    if refusal == .codersBusy {
+      over(leg, .unreachable, 503)
+      hunt?.tally.countFailure()
+      if let fork = hunt?.fork, fork.isOver { nextStep(&turn) }
+    } else {
+      lose(leg, .mismatch, 488, &turn)
+    }
   }
 
-  /// A device has answered and its sound is settled: it has the call, and nobody else.
-  func join(_ leg: Leg, _ turn: inout Turn) {
-    leg.talk(now: turn.now)
-    for branch in hunt?.fork?.live ?? [] where branch !== leg {
-      release(branch, .cancelled, .completedElsewhere, &turn)
-    }
-    stepEnds = nil
+  /// A device has answered and its sound is settled: it has the call, and nobody else. Otherwise why it cannot have it;
+  /// the others ring on then.
+  func join(_ leg: Leg, _ turn: inout Turn) -> Reason? {
     if case .transferring(let stays, let leaves) = state {
-      return transferAnswered(stays, leaves, by: leg, &turn)
+      takeFork(leg, &turn)
+      transferAnswered(stays, leaves, by: leg, &turn)
+      return nil
     }
-    guard let answer = answerBody(for: caller, facing: leg) else {
-      return finish(.failed, status: 488, reason: .notAcceptable, &turn)
-    }
+    guard let answer = answerBody(for: caller, facing: leg) else { return .notAcceptable }
     guard board.media.affords(caller.media.stream(.audio), leg.media.stream(.audio)) else {
-      return finish(.failed, status: 503, reason: .codersBusy, &turn)
+      return .codersBusy
     }
+    takeFork(leg, &turn)
     answeredAt = board.dialplan.wall
     answeredBy = leg.party.username
     let isLate = !caller.media.hasRemote
@@ -358,6 +363,16 @@ final class Call {
     }
     beginTalk(&turn)
     board.emit(.answered(record()))
+    return nil
+  }
+
+  /// One device has the call: the others of its fork fall silent.
+  private func takeFork(_ leg: Leg, _ turn: inout Turn) {
+    leg.talk(now: turn.now)
+    for branch in hunt?.fork?.live ?? [] where branch !== leg {
+      release(branch, .cancelled, .completedElsewhere, &turn)
+    }
+    stepEnds = nil
   }
 
   func answerCaller(_ body: Body, _ turn: inout Turn) {

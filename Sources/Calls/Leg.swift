@@ -62,6 +62,8 @@ final class Leg {
 
   /// Ended because nothing of the device was heard: no answer to the INVITE, or no connection to send it on.
   var isAsleep: Bool { state == .unreachable && !hasRung && (code == 408 || code == 503) }
+  /// A page that rang and lost its stream of events: nobody declined there.
+  var isAway: Bool { isPage && state == .unreachable && code == 480 }
 
   var isStation: Bool {
     if case .station = party { true } else { false }

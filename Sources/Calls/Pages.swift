@@ -16,7 +16,7 @@ package enum PageRefusal: Error, Hashable, Sendable {
   case over
   /// The offer cannot be read, or nothing in it can be spoken with the caller.
   case notAcceptable
-  /// No ports left.
+  /// No ports left, or no time of the processor to turn one encoding into another.
   case noRoom
   /// What a page says of ICE is of a generation that is over.
   case stale
@@ -63,9 +63,12 @@ extension Switchboard {
   ) -> Result<PageAnswer, PageRefusal> {
     switch findRinging(id, page, of: account, &turn) {
     case .failure(let refusal): return .failure(refusal)
-    case .success(let (leg, call)):
+    case .success(let (leg, call, isNew)):
       defer { arm(call) }
-      return call.answered(byPage: leg, from: page.address, offer: offer, making: making, &turn)
+      let answer = call.answered(byPage: leg, from: page.address, offer: offer, making: making, &turn)
+      // Nobody could decline on behalf of one that only tried to answer.
+      if isNew, case .failure = answer { call.withdraw(leg) }
+      return answer
     }
   }
 
@@ -75,7 +78,7 @@ extension Switchboard {
   ) -> PageRefusal? {
     switch findRinging(id, page, of: account, &turn) {
     case .failure(let refusal): return refusal
-    case .success(let (leg, call)):
+    case .success(let (leg, call, _)):
       call.refused(leg, status: 603, &turn)
       arm(call)
       return nil
@@ -127,20 +130,22 @@ extension Switchboard {
 
   // MARK: Finding
 
+  /// The leg of a page in a call that rings, made if it has none: then `isNew`.
   private func findRinging(
     _ id: CallID, _ page: Contact, of account: AccountName, _ turn: inout Turn
-  ) -> Result<(Leg, Call), PageRefusal> {
+  ) -> Result<(Leg, Call, isNew: Bool), PageRefusal> {
     guard let call = running.first(where: { $0.id == id }), call.isHunting,
       let fork = call.hunt?.fork, !fork.isOver, call.hunt?.plan.isPage != true
     else { return .failure(whyNot(id, account)) }
-    if let leg = fork.branches.first(where: { $0.contact?.id == page.id && $0.isPage }) {
-      return leg.isLive ? .success((leg, call)) : .failure(.over)
+    // The newest counts: one that went away and came back rings again.
+    if let leg = fork.branches.last(where: { $0.contact?.id == page.id && $0.isPage && !$0.isAway }) {
+      return leg.isLive ? .success((leg, call, isNew: false)) : .failure(.over)
     }
     // One that follows no events may answer what rings for its account all the same.
     guard let target = fork.step.targets.first(where: { $0.callee == .account(account) }) else {
       return .failure(whyNot(id, account))
     }
-    return .success((call.addPage(target, page, &turn), call))
+    return .success((call.addPage(target, page, &turn), call, isNew: true))
   }
 
   private func findTalking(_ id: CallID, _ name: String, _ account: AccountName) -> (Leg, Call)? {
@@ -187,6 +192,13 @@ extension Call {
     return leg
   }
 
+  /// Takes the leg of a page away as if it had never been.
+  func withdraw(_ leg: Leg) {
+    guard leg.isLive, leg.state != .talking, !isOver else { return }
+    legs.removeAll { $0 === leg }
+    hunt?.fork?.branches.removeAll { $0 === leg }
+  }
+
   /// A page answers with an offer of its own.
   func answered(
     byPage leg: Leg, from address: IPAddress?, offer: [UInt8], making: PageMediaMaker?, _ turn: inout Turn
@@ -214,7 +226,12 @@ extension Call {
     leg.pageName = turn.random.hex(bytes: 16)
     leg.pageTag = turn.random.hex(bytes: 8)
     board.register(media: descriptions.id, leg, self)
-    join(leg, &turn)
+    if let refusal = join(leg, &turn) {
+      board.forget(media: descriptions.id)
+      _ = board.media.close(descriptions.id)
+      leg.media = silent
+      return .failure(refusal == .codersBusy ? .noRoom : .notAcceptable)
+    }
     return .success(
       PageAnswer(leg: leg.pageName, media: descriptions.id, description: answer.bytes, tag: leg.pageTag))
   }

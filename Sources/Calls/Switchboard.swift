@@ -243,13 +243,13 @@ package final class Switchboard {
   // MARK: From the house
 
   /// A device has just registered, or registered anew: while a fork that means its account still rings, it joins in.
-  /// One that could not be reached when the fork began, a sleeping telephone, may be reached now; one that has
-  /// answered with a refusal is left alone.
+  /// One that could not be reached when the fork began, a sleeping telephone, may be reached now, and a page that went
+  /// away is back; one that has answered with a refusal is left alone.
   package func registered(_ contact: Contact, of username: String, _ turn: inout Turn) {
     for call in running where call.isHunting {
       guard let fork = call.hunt?.fork, !fork.isOver,
         let target = fork.step.targets.first(where: { $0.username == username }),
-        !fork.branches.contains(where: { $0.contact?.id == contact.id && !$0.isAsleep })
+        !fork.branches.contains(where: { $0.contact?.id == contact.id && !$0.isAsleep && !$0.isAway })
       else { continue }
       call.startBranch(target, contact, &turn)
       arm(call)

@@ -130,6 +130,37 @@ import Wire
     #expect((try? answer().get()) != nil)
   }
 
+  @Test func whatTheMachineCannotTranscodeIsRefusedAndTheOthersRingOn() {
+    ring()
+    bench.media.affordsMore = false
+    #expect(answer() == .failure(.noRoom))
+    // One that follows no events leaves nothing behind that nobody could decline.
+    #expect(answer("web401", page(12)) == .failure(.noRoom))
+    #expect(bench.calls.live[0].legs.map(\.state) == [.ringing, .calling, .ringing])
+    bench.media.affordsMore = true
+    #expect((try? answer().get()) != nil)
+  }
+
+  @Test func aPageThatWentAwayAndCameBackRingsAgain() throws {
+    ring()
+    let call = bench.calls.live[0].id
+    bench.turn { bench.calls.pageLost("page:9", &$0) }
+    #expect(!bench.calls.rings(call, "page:9"))
+    opens("web401")
+    #expect(bench.calls.rings(call, "page:9"))
+    #expect(told == ["ringing", "web401 left", "web401 joined"])
+    #expect(bench.turn { bench.calls.declinePage(call, page(), of: "web401", &$0) } == nil)
+    opens("web401")
+    #expect(!bench.calls.rings(call, "page:9"))
+  }
+
+  @Test func aPageThatWentAwayMayAnswerBeforeItsEventsAreBack() throws {
+    ring()
+    bench.turn { bench.calls.pageLost("page:9", &$0) }
+    #expect((try? answer().get()) != nil)
+    #expect(bench.signalling.objections.isEmpty)
+  }
+
   @Test func decliningOnAPageEndsThatPageOnly() {
     ring()
     let call = bench.calls.live[0].id

@@ -216,8 +216,22 @@ import Wire
 
   @Test func aCallThatTheMachineCannotCarryGets503() {
     let bench = answeredInOpus(affords: false)
-    #expect(bench.taken() == ["refuse intercom-main 503", "hangUp panel401 SIP 503"])
+    #expect(bench.taken() == ["hangUp panel401 SIP 503", "refuse intercom-main 503"])
     #expect(bench.records.map(\.end) == [.failed])
     #expect(bench.media.open.isEmpty)
+  }
+
+  @Test func aDeviceThatTheMachineCannotCarryLosesTheCallToTheOthers() {
+    let bench = CallsBench()
+    bench.plan([["panel401", "mobile401"]])
+    bench.invite()
+    _ = bench.taken()
+    bench.media.affordsMore = false
+    bench.answers("panel401")
+    #expect(bench.taken() == ["hangUp panel401 SIP 503"])
+    bench.media.affordsMore = true
+    bench.answers("mobile401")
+    #expect(bench.taken() == ["answer intercom-main"])
+    #expect(bench.signalling.objections.isEmpty)
   }
 }
