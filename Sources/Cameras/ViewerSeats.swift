@@ -4,6 +4,7 @@ package import MediaPlane
 package import SDP
 package import Web
 package import WebRTC
+package import Wire
 
 /// The places from which a camera is looked at: a peer connection for each viewer.
 package protocol ViewerSeats: AnyObject {
@@ -57,21 +58,33 @@ package enum SeatTrickle: Hashable, Sendable {
 package struct Viewer: Hashable, Sendable {
   /// The account; empty for operators.
   package var holder: String
+  /// Its unit, whose accounts share the places there are.
+  package var unit: UnitID?
   /// The call that gave the right; nil where it is the account's own.
   package var call: String?
   /// The token that was shown for it, where it was one for looking.
   package var token: String?
-  /// The credential of the device, where it was the device's own.
+  /// The credential of the device, where it is known.
   package var credential: UInt64?
+  /// When the token expires, where one was shown.
+  package var until: Instant?
 
-  package init(holder: String, call: String? = nil, token: String? = nil, credential: UInt64? = nil) {
+  package init(
+    holder: String, unit: UnitID? = nil, call: String? = nil, token: String? = nil,
+    credential: UInt64? = nil, until: Instant? = nil
+  ) {
     self.holder = holder
+    self.unit = unit
     self.call = call
     self.token = token
     self.credential = credential
+    self.until = until
   }
 
   package var isOperator: Bool { holder.isEmpty }
+
+  /// Whether two viewers share their places: those of one unit do, and those of one account without a unit.
+  func isHousemate(of other: Viewer) -> Bool { unit == nil ? holder == other.holder : unit == other.unit }
 }
 
 package enum ViewRefusal: Error, Hashable, Sendable {

@@ -38,6 +38,8 @@ struct ViewerSessions {
   private(set) var unfinished: [ViewerSession] = []
   /// When the first of them must have connected.
   private(set) var nextDeadline: Instant?
+  /// When the first token of all expires.
+  private(set) var nextExpiry: Instant?
   private var ended: [String] = []
 
   /// `connectBy`: nil for one that is connected.
@@ -45,6 +47,7 @@ struct ViewerSessions {
     all.append(session)
     session.connectBy = connectBy
     if connectBy != nil { unfinished.append(session) }
+    nextExpiry = .earlier(nextExpiry, session.viewer.until)
     findDeadline()
   }
 
@@ -65,6 +68,7 @@ struct ViewerSessions {
     guard let place = all.firstIndex(where: { $0 === session }) else { return false }
     all.remove(at: place)
     connected(session)
+    if session.viewer.until == nextExpiry { nextExpiry = all.compactMap(\.viewer.until).min() }
     if ended.count >= ViewerSessions.remembered { ended.removeFirst() }
     ended.append(session.id)
     return true

@@ -119,10 +119,19 @@ extension WHEP {
     return reply
   }
 
-  static func unauthorised(_ shown: String) -> WebReply {
+  /// A token that is shown is of no use.
+  static var badToken: WebReply {
     var reply = WHEP.problem(
       401, "this token is not, or no longer, good", reason: "token", next: "ask for a new one")
     reply.fields.append("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+    return reply
+  }
+
+  /// None is shown where one is wanted.
+  static var noToken: WebReply {
+    var reply = WHEP.problem(
+      401, "this session wants its viewer's token", reason: "token", next: "send Authorization: Bearer")
+    reply.fields.append("WWW-Authenticate", "Bearer")
     return reply
   }
 }

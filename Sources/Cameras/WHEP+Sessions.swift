@@ -8,21 +8,23 @@ internal import Wire
 // What is asked of a session at its own address.
 
 extension WHEP {
-  /// The session that a request is for, or the answer that there is none for it.
+  /// The session that a request is for, or the answer that there is none for it, or not for this sender.
   private func find(_ request: WebRequest) -> Result<ViewerSession, WHEPRefusal> {
     let id = request["session"]
     let session = sessions.all.first { $0.id == id && $0.camera.rawValue == request["camera"] }
-    if let shown = request.head.fields["Authorization"] {
+    if request.head.fields["Authorization"] != nil {
       let token = WebGuard.bearer(request.head)
       let isViewer = session.map { token != nil && token == $0.viewer.token } ?? false
       if !isViewer {
         guard let token, let holder = authority.whoShows(token, from: request.peer) else {
-          return .failure(.init(reply: WHEP.unauthorised(shown)))
+          return .failure(.init(reply: WHEP.badToken))
         }
         if let session, session.viewer.holder != holder {
           return .failure(.init(reply: .problem(403, "this session is somebody else's")))
         }
       }
+    } else if let session, session.talk != nil || session.address != request.peer.address {
+      return .failure(.init(reply: WHEP.noToken))
     }
     guard let session else {
       return .failure(.init(reply: .problem(404, "there is no such session", next: "post a new offer")))

@@ -25,20 +25,22 @@ package import Wire
 // A viewer that offers its voice while the door rings for it answers the door: the call is whoever owns calls' to answer
 // (`whenOffered`), and its session here is the way to it.
 //
-// The address of a session holds 128 random bits and is given to nobody but its viewer. It is the right to use it;
-// whoever shows a token there all the same must show one of the same holder.
+// The address of a session holds 128 random bits and is given to nobody but its viewer, who shows its token there as
+// well. Players that show none at a session's address exist: they are heard where the offer came from, and only about
+// looking; a conversation is its token's alone.
 
 /// Most of what viewers may have.
 package struct WHEPLimits: Sendable {
   /// Sessions at once. Calls must find room beside them.
   package var sessions = 384
-  /// Of one account; a page that is reloaded may leave some behind.
-  package var perHolder = 16
+  /// Of one unit, whoever of it looks; of one account that belongs to none.
+  package var perUnit = 8
   /// From one address: a whole building may share one.
   package var perAddress = 64
-  /// Sessions whose viewer has not connected yet, all together and of one account.
+  /// Sessions whose viewer has not connected yet, all together and of one unit: a page that is reloaded may leave some
+  /// behind.
   package var unfinished = 128
-  package var unfinishedPerHolder = 6
+  package var unfinishedPerUnit = 6
   /// From the answer to the end of the handshake.
   package var connecting = Interval.seconds(20)
   /// How long a viewer's request waits for a camera that starts.
@@ -70,13 +72,12 @@ package final class WHEP {
   static let fragment = "application/trickle-ice-sdpfrag"
   /// A viewer whose camera starts.
   private struct Waiting {
-    var camera: CameraID
-    var viewer: Viewer
-    var address: IPAddress?
+    var request: ViewerOffer
     var offer: SessionDescription
-    var engine: ViewerEngine
     var until: Instant
-    var answer: (WebReply) -> Void
+
+    var camera: CameraID { request.camera }
+    var viewer: Viewer { request.viewer }
   }
 
   private let keeper: CameraKeeper
@@ -131,23 +132,16 @@ package final class WHEP {
     if let fault = WHEP.fault(of: offer) {
       return answer(WHEP.problem(400, fault, reason: "malformed"))
     }
-    let address = request.peer.address
-    let engine = ViewerEngine(userAgent: request.head.fields["User-Agent"])
-    if let whenOffered, WHEP.wantsToTalk(offer),
-      whenOffered(
-        ViewerOffer(
-          camera: camera, viewer: viewer, address: address, offer: request.body, engine: engine,
-          answer: answer))
-    {
-      return
-    }
-    guard hasRoom(for: viewer, at: address) else { return answer(tooMany()) }
+    let waiter = Waiting(
+      request: ViewerOffer(
+        camera: camera, viewer: viewer, address: request.peer.address, offer: request.body,
+        engine: ViewerEngine(userAgent: request.head.fields["User-Agent"]), answer: answer),
+      offer: offer, until: clock() + limits.patience)
+    if isTalk(waiter) { return }
+    guard hasRoom(for: viewer, at: request.peer.address) else { return answer(tooMany()) }
     guard keeper.watch(camera), let status = keeper.status(of: camera) else {
       return answer(.problem(404, "there is no camera \(camera)"))
     }
-    let waiter = Waiting(
-      camera: camera, viewer: viewer, address: address, offer: offer, engine: engine,
-      until: clock() + limits.patience, answer: answer)
     if status.state.shows || status.state == .starting && status.format != nil && status.fault == nil {
       seat(waiter)
     } else if status.state == .starting {
@@ -157,17 +151,23 @@ package final class WHEP {
     }
   }
 
+  /// Whether the offer answers the door, which is somebody else's to do then.
+  private func isTalk(_ waiter: Waiting) -> Bool {
+    guard let whenOffered, WHEP.wantsToTalk(waiter.offer) else { return false }
+    return whenOffered(waiter.request)
+  }
+
   private func hasRoom(for viewer: Viewer, at address: IPAddress?) -> Bool {
     guard sessions.all.count + waiting.count < limits.sessions,
       sessions.unfinished.count + waiting.count < limits.unfinished
     else { return false }
     // Operators measure and test; the limits of all together hold for them.
     guard !viewer.isOperator else { return true }
-    let waits = waiting.count { $0.viewer.holder == viewer.holder }
+    let waits = waiting.count { $0.viewer.isHousemate(of: viewer) }
     func own(_ sessions: [ViewerSession]) -> Int {
-      sessions.count { $0.viewer.holder == viewer.holder } + waits
+      sessions.count { $0.viewer.isHousemate(of: viewer) } + waits
     }
-    guard own(sessions.all) < limits.perHolder, own(sessions.unfinished) < limits.unfinishedPerHolder else {
+    guard own(sessions.all) < limits.perUnit, own(sessions.unfinished) < limits.unfinishedPerUnit else {
       return false
     }
     guard let address else { return true }
@@ -177,15 +177,15 @@ package final class WHEP {
   /// Shows a camera to whoever waited for it. It watches already.
   private func seat(_ waiter: Waiting) {
     guard let format = keeper.status(of: waiter.camera)?.format else { return refuse(waiter) }
-    switch seats.take(waiter.offer, by: waiter.engine, of: waiter.camera, format) {
+    switch seats.take(waiter.offer, by: waiter.request.engine, of: waiter.camera, format) {
     case .success(let seat):
       let session = enter(seat, waiter, connecting: limits.connecting, isProposed: false)
       figures.opened += 1
-      waiter.answer(created(session, seat.description))
+      waiter.request.answer(created(session, seat.description))
     case .failure(.noPicture): propose(waiter, format)
     case .failure(let refusal):
       keeper.unwatch(waiter.camera)
-      waiter.answer(answer(to: refusal))
+      waiter.request.answer(answer(to: refusal))
     }
   }
 
@@ -204,7 +204,7 @@ package final class WHEP {
   private func propose(_ waiter: Waiting, _ format: SourceFormat) {
     guard let seat = seats.propose(waiter.camera, format) else {
       keeper.unwatch(waiter.camera)
-      return waiter.answer(tooMany())
+      return waiter.request.answer(tooMany())
     }
     let session = enter(seat, waiter, connecting: limits.proposal, isProposed: true)
     let until = HTTPDate.text(wall() + limits.proposal)
@@ -215,15 +215,15 @@ package final class WHEP {
         "ETag": "\"\(session.tag)\"", "Accept-Patch": WHEP.sdp,
       ], body: seat.description)
     for server in servers { reply.fields.append("Link", server) }
-    waiter.answer(reply)
+    waiter.request.answer(reply)
   }
 
   private func enter(
     _ seat: Seat, _ waiter: Waiting, connecting: Interval, isProposed: Bool
   ) -> ViewerSession {
     let session = ViewerSession(
-      id: random.hex(bytes: 16), camera: waiter.camera, viewer: waiter.viewer, address: waiter.address,
-      leg: seat.leg, tag: random.hex(bytes: 8))
+      id: random.hex(bytes: 16), camera: waiter.camera, viewer: waiter.viewer,
+      address: waiter.request.address, leg: seat.leg, tag: random.hex(bytes: 8))
     session.isProposed = isProposed
     sessions.enter(session, connectBy: clock() + connecting)
     return session
@@ -245,7 +245,7 @@ package final class WHEP {
       reason: status?.fault == nil ? "camera-starting" : "camera-off", detail: status?.fault?.text,
       next: "ask again in \(wait) s")
     reply.fields.append("Retry-After", "\(wait)")
-    waiter.answer(reply)
+    waiter.request.answer(reply)
   }
 
   func answer(to refusal: SeatRefusal) -> WebReply {
@@ -303,14 +303,23 @@ package final class WHEP {
     for session in sessions.all where session.talk?.call == call { end(session) }
   }
 
-  /// A camera began to show, or failed: whoever waits for it hears.
+  /// A camera began to show, or failed: whoever waits for it hears. Who looks stays while it is only away for a moment;
+  /// where somebody has to mend it first, they are let go, and hear why when they come again.
   package func cameraChanged(_ camera: CameraID) {
-    guard waiting.contains(where: { $0.camera == camera }), let state = keeper.status(of: camera)?.state,
-      state != .starting
-    else { return }
+    guard let state = keeper.status(of: camera)?.state, state != .starting else { return }
     let mine = waiting.filter { $0.camera == camera }
     waiting.removeAll { $0.camera == camera }
-    for waiter in mine { if state.shows { seat(waiter) } else { refuse(waiter) } }
+    for waiter in mine {
+      if !state.shows {
+        refuse(waiter)
+      } else if isTalk(waiter) {
+        keeper.unwatch(camera)
+      } else {
+        seat(waiter)
+      }
+    }
+    guard state == .faulty else { return }
+    for session in sessions.all where session.camera == camera && session.talk == nil { end(session) }
   }
 
   /// Rights may have ended: what may no longer be seen is ended.
@@ -323,7 +332,7 @@ package final class WHEP {
     waiting.removeAll { !authority.mayLook($0.viewer, through: $0.camera) }
     for waiter in over {
       keeper.unwatch(waiter.camera)
-      waiter.answer(WHEP.problem(403, "you may no longer see this camera", reason: "not-now"))
+      waiter.request.answer(WHEP.problem(403, "you may no longer see this camera", reason: "not-now"))
     }
   }
 
@@ -335,11 +344,13 @@ package final class WHEP {
   // MARK: Time
 
   package var nextDeadline: Instant? {
-    waiting.lazy.map(\.until).reduce(sessions.nextDeadline, Instant.earlier)
+    waiting.lazy.map(\.until).reduce(
+      Instant.earlier(sessions.nextDeadline, sessions.nextExpiry), Instant.earlier)
   }
 
   package func advance() {
     let now = clock()
+    if let due = sessions.nextExpiry, due <= now { review() }
     for session in sessions.unfinished {
       guard let due = session.connectBy else { continue }
       if !session.isProposed, seats.isConnected(session.leg) {

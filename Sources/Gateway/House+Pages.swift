@@ -115,10 +115,12 @@ extension House {
   }
 
   func token(
-    _ camera: CameraID, to holder: String, for call: String?, life: Interval, _ random: inout Random
+    _ camera: CameraID, to holder: String, for call: String?, by credential: UInt64? = nil, life: Interval,
+    _ random: inout Random
   ) -> CameraToken {
     let token = views.grant(
-      camera: camera.rawValue, to: holder, for: call, until: world.now + life, now: world.now, &random)
+      camera: camera.rawValue, to: holder, for: call, by: credential, until: world.now + life,
+      now: world.now, &random)
     let rest = views.check(token, now: world.now).map { $0.expires - world.now } ?? .zero
     return CameraToken(
       token: token, expires: world.wall + rest, whep: gateway.baseURL + "/whep/" + camera.rawValue)

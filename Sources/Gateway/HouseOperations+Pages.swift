@@ -64,7 +64,6 @@ extension HouseOperations {
 
   func cameraToken(_ camera: String, by: Principal) -> Outcome<CameraToken> {
     let id = CameraID(camera)
-    let account = by.device?.account
     if let device = by.device {
       // The same answer for a camera that is not there and for one that may not be seen.
       guard
@@ -75,7 +74,9 @@ extension HouseOperations {
       return .failure(.unknown("camera", camera, list: "cameras"))
     }
     return .success(
-      house.token(id, to: account?.rawValue ?? "", for: nil, life: House.cameraView, &gateway.random))
+      house.token(
+        id, to: by.device?.account.rawValue ?? "", for: nil, by: by.device?.credential,
+        life: House.cameraView, &gateway.random))
   }
 
   func attends(_ device: DeviceScope, _ isPresent: Bool) {

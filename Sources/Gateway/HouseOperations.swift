@@ -320,6 +320,7 @@ extension House {
     registrar.revoke(username, credential: credential)
     calls.revoke(username, credential: credential, &turn)
     presence.end(credential)
+    views.end(holder: username, credential: credential)
     gateway.feed.end { $0.credential == credential }
     whep.review()
   }

@@ -7,12 +7,15 @@ package struct ViewGrant: Hashable, Sendable {
   package var holder: String
   /// The call that it ends with; nil for one that only expires.
   package var call: String?
+  /// The device that asked for it, and with which it ends; nil for one that all devices of a ring share.
+  package var credential: UInt64?
   package var expires: Instant
 
-  package init(camera: String, holder: String, call: String?, expires: Instant) {
+  package init(camera: String, holder: String, call: String?, credential: UInt64? = nil, expires: Instant) {
     self.camera = camera
     self.holder = holder
     self.call = call
+    self.credential = credential
     self.expires = expires
   }
 }
@@ -20,8 +23,10 @@ package struct ViewGrant: Hashable, Sendable {
 /// The short-lived tokens by which cameras are seen: 128 random bits for one camera and one account, ended with the
 /// ring or the call that they were given for, or by time. In memory only; after a restart nothing rings.
 package struct ViewTokens: Sendable {
-  /// Beyond so many, those that were given first end.
+  /// Beyond so many, those that were given first end: of those that were asked for, while there are any.
   package static let mostKept = 4096
+  /// Those that one account may have asked for; beyond that its own oldest ends. Operators have no account, and measure.
+  package static let mostAsked = 16
 
   private var grants: [String: ViewGrant] = [:]
   private var order: [String] = []
@@ -32,8 +37,8 @@ package struct ViewTokens: Sendable {
 
   /// The account's token for that camera in that call: the one it has, or a new one.
   package mutating func grant(
-    camera: String, to holder: String, for call: String?, until expires: Instant, now: Instant,
-    _ random: inout Random
+    camera: String, to holder: String, for call: String?, by credential: UInt64? = nil,
+    until expires: Instant, now: Instant, _ random: inout Random
   ) -> String {
     if let call,
       let known = order.first(where: { token in
@@ -43,10 +48,12 @@ package struct ViewTokens: Sendable {
     {
       return known
     }
+    if call == nil, !holder.isEmpty { makeRoom(for: holder) }
     if order.count >= ViewTokens.mostKept { remove { $0.expires <= now } }
-    if order.count >= ViewTokens.mostKept { grants[order.removeFirst()] = nil }
+    if order.count >= ViewTokens.mostKept { forget(order.first(where: isAsked) ?? order[0]) }
     let token = random.hex(bytes: 16)
-    grants[token] = ViewGrant(camera: camera, holder: holder, call: call, expires: expires)
+    grants[token] = ViewGrant(
+      camera: camera, holder: holder, call: call, credential: credential, expires: expires)
     order.append(token)
     return token
   }
@@ -63,6 +70,23 @@ package struct ViewTokens: Sendable {
   }
   /// Ends everything an account has.
   package mutating func end(holder: String) { remove { $0.holder == holder } }
+  /// Ends what one device of an account has: what it asked for, and what it shares with the account's others, who get
+  /// new ones.
+  package mutating func end(holder: String, credential: UInt64) {
+    remove { $0.holder == holder && ($0.credential == nil || $0.credential == credential) }
+  }
+
+  private func isAsked(_ token: String) -> Bool { grants[token]?.call == nil }
+
+  private mutating func makeRoom(for holder: String) {
+    let own = order.filter { grants[$0]?.holder == holder && isAsked($0) }
+    if own.count >= ViewTokens.mostAsked { forget(own[0]) }
+  }
+
+  private mutating func forget(_ token: String) {
+    grants[token] = nil
+    order.removeAll { $0 == token }
+  }
 
   private mutating func remove(where isGone: (ViewGrant) -> Bool) {
     guard !order.isEmpty else { return }

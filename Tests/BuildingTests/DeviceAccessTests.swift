@@ -255,7 +255,38 @@ import Wire
     #expect(tokens.check(panel, now: now) == nil)
     #expect(tokens.check(free, now: now) != nil)
     #expect(tokens.check(free, now: end) == nil)
+  }
+
+  @Test func whatOneAccountAsksForCostsNobodyElsesTokens() {
+    var tokens = ViewTokens()
+    var random = Random(seed: 1)
+    let now = Instant(nanoseconds: 0)
+    let end = now + .minutes(5)
+    let ring = tokens.grant(camera: "door", to: "web402", for: "c1", until: end, now: now, &random)
+    let asked = tokens.grant(camera: "door", to: "web402", for: nil, until: end, now: now, &random)
     for _ in 0..<5000 { _ = tokens.grant(camera: "a", to: "b", for: nil, until: end, now: now, &random) }
+    #expect(tokens.count == 2 + ViewTokens.mostAsked)
+    // Operators have no such limit, and even they cost nobody's ring.
+    for _ in 0..<5000 { _ = tokens.grant(camera: "a", to: "", for: nil, until: end, now: now, &random) }
     #expect(tokens.count == ViewTokens.mostKept)
+    #expect(tokens.check(ring, now: now) != nil && tokens.check(asked, now: now) == nil)
+  }
+
+  @Test func aRevokedDeviceKeepsNoToken() {
+    var tokens = ViewTokens()
+    var random = Random(seed: 1)
+    let now = Instant(nanoseconds: 0)
+    let end = now + .minutes(5)
+    func grant(_ call: String?, by credential: UInt64?) -> String {
+      tokens.grant(
+        camera: "door", to: "web401", for: call, by: credential, until: end, now: now, &random)
+    }
+    let shared = grant("c1", by: nil)
+    let own = grant(nil, by: 5)
+    let sisters = grant(nil, by: 6)
+    tokens.end(holder: "web401", credential: 5)
+    #expect(tokens.check(shared, now: now) == nil && tokens.check(own, now: now) == nil)
+    #expect(tokens.check(sisters, now: now) != nil)
+    #expect(grant("c1", by: nil) != shared)
   }
 }

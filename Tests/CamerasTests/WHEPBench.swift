@@ -70,8 +70,10 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
     server = WebServer(carrier: self, router: router)
   }
 
-  func grant(_ token: String, to holder: String, _ camera: String, call: String? = nil) {
-    grants[token] = ViewGrant(camera: camera, holder: holder, call: call, expires: now + .hours(9))
+  func grant(
+    _ token: String, to holder: String, _ camera: String, call: String? = nil, life: Interval = .hours(9)
+  ) {
+    grants[token] = ViewGrant(camera: camera, holder: holder, call: call, expires: now + life)
   }
 
   // MARK: Who may look
@@ -86,14 +88,18 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
     switch identity {
     case .viewer(let grant):
       guard grant.camera == camera.rawValue else { return .failure(.notNow) }
-      viewer = Viewer(holder: grant.holder, call: grant.call, token: token)
+      viewer = Viewer(
+        holder: grant.holder, unit: UnitID(String(grant.holder.suffix(3))), call: grant.call, token: token,
+        until: grant.expires)
     case .device(let device): viewer = Viewer(holder: device.account, credential: device.credential)
     case .anybody, .local: viewer = Viewer(holder: "")
     }
     guard studio.keeper.cameras.contains(camera) else { return .failure(.unknownCamera) }
     return mayLook(viewer, camera) ? .success(viewer) : .failure(.notNow)
   }
-  func mayLook(_ viewer: Viewer, through camera: CameraID) -> Bool { mayLook(viewer, camera) }
+  func mayLook(_ viewer: Viewer, through camera: CameraID) -> Bool {
+    viewer.until.map { $0 > now } ?? true && mayLook(viewer, camera)
+  }
   func whoShows(_ token: String, from peer: WebPeer) -> String? {
     grants[token]?.holder ?? (token == "device" ? "web402" : nil)
   }
@@ -207,11 +213,11 @@ final class WHEPBench: WebCarrier, ViewAuthority, ViewGrants, DeviceTokens, View
   }
   func patch(
     _ session: String, tag: String?, token: String? = nil, type: String = "application/trickle-ice-sdpfrag",
-    body: String = "a=ice-ufrag:abcd\r\na=end-of-candidates\r\n"
+    body: String = "a=ice-ufrag:abcd\r\na=end-of-candidates\r\n", from address: String = "192.0.2.7"
   ) -> Answer {
     var fields = [("Content-Type", type)]
     if let tag { fields.append(("If-Match", tag)) }
-    return ask("PATCH", session, token: token, fields: fields, body: body)
+    return ask("PATCH", session, token: token, fields: fields, body: body, from: address)
   }
 
   /// The camera shows, for a viewer who looks already.

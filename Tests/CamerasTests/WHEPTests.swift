@@ -215,6 +215,12 @@ import Wire
     #expect(bench.ask("DELETE", answer.session, token: "wrong").status == 401)
     #expect(bench.patch(answer.session, tag: answer.tag, token: "wrong").status == 401)
     #expect(bench.ask("DELETE", answer.session.replacingCamera("yard"), token: "t").status == 404)
+    // Players that show nothing here are heard from where the offer came from.
+    let elsewhere = bench.patch(answer.session, tag: answer.tag, from: "192.0.2.8")
+    #expect(elsewhere.status == 401 && elsewhere.fields["WWW-Authenticate"] == "Bearer")
+    #expect(bench.ask("DELETE", answer.session, token: nil, from: "192.0.2.8").status == 401)
+    #expect(bench.patch(answer.session, tag: answer.tag, token: "t", from: "192.0.2.8").status == 204)
+    #expect(bench.patch(answer.session, tag: answer.tag).status == 204)
     // The token that it was opened with may have ended meanwhile.
     bench.grants["t"] = nil
     #expect(bench.patch(answer.session, tag: answer.tag, token: "t").status == 204)
@@ -297,15 +303,41 @@ import Wire
     #expect(talk.status == 201 && talk.body == "v=0 talk" && talk.tag == "\"first\"")
     #expect(talk.session == "/whep/door/0123456789abcdef0123456789abcdef")
     #expect(offers.last?.viewer.holder == "web401" && bench.seated.count == 2)
-    #expect(bench.patch(talk.session, tag: nil).status == 428)
-    #expect(bench.patch(talk.session, tag: "\"first\"").status == 204)
-    let restarted = bench.patch(talk.session, tag: "*")
+    #expect(bench.patch(talk.session, tag: nil, token: "t").status == 428)
+    #expect(bench.patch(talk.session, tag: "\"first\"", token: "t").status == 204)
+    let restarted = bench.patch(talk.session, tag: "*", token: "t")
     #expect(restarted.status == 200 && restarted.tag == "\"second\"")
-    #expect(bench.patch(talk.session, tag: "\"first\"").status == 412 && fragments.count == 2)
+    #expect(bench.patch(talk.session, tag: "\"first\"", token: "t").status == 412 && fragments.count == 2)
+    // A conversation is its token's alone.
+    #expect(bench.ask("DELETE", talk.session, token: nil).status == 401 && hangUps == 0)
+    #expect(bench.patch(talk.session, tag: "*").status == 401)
     // A connection that is lost is the call's affair.
     #expect(!bench.whep.lost(LegID(Handle(raw: 99))))
     #expect(bench.ask("DELETE", talk.session).status == 200 && hangUps == 1)
     #expect(bench.studio.keeper.status(of: Studio.door)?.viewers == 3)
+  }
+
+  @Test func whoSpeaksBeforeTheCameraShowsAnswersTheDoorWhenItDoes() {
+    var asked = 0
+    bench.whep.whenOffered = { [bench] offer in
+      asked += 1
+      guard asked == 2 else { return false }
+      let talk = Talk(
+        call: "c1", name: "n", leg: LegID(Handle(raw: 99)), tag: "t", description: Array("v=0 talk".utf8)
+      ) { _, then in
+        then(.taken, nil)
+      } hangUp: {
+      }
+      offer.answer(bench.whep.enter(talk, answering: offer))
+      return true
+    }
+    let early = bench.sendPost(offer: WHEPBench.offer(audio: "sendrecv"))
+    #expect(asked == 1 && bench.heard(early) == nil)
+    bench.studio.last.begin()
+    bench.studio.last.show()
+    #expect(bench.heard(early)?.body == "v=0 talk")
+    #expect(bench.seated.isEmpty && bench.whep.count == 1)
+    #expect(bench.studio.keeper.status(of: Studio.door)?.viewers == 1)
   }
 
   @Test func aCallThatIsOverLeavesNoSession() {
@@ -368,9 +400,11 @@ import Wire
       proposed.session, tag: nil, type: "application/sdp", body: WHEPBench.offer(audio: nil))
     #expect(accepted.status == 204 && due() == .seconds(21))
     connect(bench.seated[1])
-    #expect(due() == nil && bench.whep.connectedCount == 2)
+    // Only their token's end is left.
+    #expect(due() == .hours(9) && bench.whep.connectedCount == 2)
     // Who connected and goes leaves none behind.
-    #expect(bench.whep.lost(bench.seated[0]) && due() == nil)
+    for leg in bench.seated { #expect(bench.whep.lost(leg)) }
+    #expect(due() == nil)
     // The camera that starts for somebody has one too.
     bench.refusal = nil
     bench.grant("y", to: "web401", "yard")
@@ -388,6 +422,43 @@ import Wire
     #expect(bench.seated.count == 1 && bench.whep.figures.expired == 1)
     #expect(bench.patch(ring.session, tag: "*").status == 404)
     #expect(bench.patch(other.session, tag: "*").status == 204)
+  }
+
+  @Test func aSessionEndsWithTheTokenThatOpenedIt() {
+    bench.goLive()
+    bench.grant("short", to: "web401", "door", life: .minutes(5))
+    let short = bench.post(token: "short")
+    let long = bench.post(token: "t")
+    bench.seated.forEach { bench.connected.insert($0) }
+    bench.whep.advance()
+    #expect(bench.whep.nextDeadline.map { $0 - bench.now } == .minutes(5))
+    for _ in 0..<299 {
+      bench.studio.last.show()
+      bench.pass(.seconds(1))
+    }
+    #expect(bench.patch(short.session, tag: "*").status == 204)
+    bench.studio.last.show()
+    bench.pass(.seconds(2))
+    #expect(bench.patch(short.session, tag: "*").status == 404)
+    #expect(bench.patch(long.session, tag: "*").status == 204)
+    #expect(bench.whep.figures.expired == 1)
+    #expect(bench.ask("DELETE", long.session).status == 200)
+    #expect(bench.whep.nextDeadline == nil)
+  }
+
+  @Test func whoLooksAtACameraThatSomebodyHasToMendIsLetGoAndHearsWhy() {
+    bench.goLive()
+    let session = bench.post().session
+    // One that is only away comes back to its viewers.
+    bench.studio.last.end(.unreachable)
+    #expect(bench.patch(session, tag: "*").status == 204)
+    bench.pass(.seconds(2))
+    bench.studio.last.begin()
+    bench.studio.last.show()
+    bench.studio.last.end(.coding, "it sends H.265")
+    #expect(bench.patch(session, tag: "*").status == 404 && bench.seated.isEmpty)
+    let again = bench.post()
+    #expect(again.status == 409 && again.word("detail") == "it sends H.265")
   }
 
   @Test func aRightThatEndsWhileTheCameraStartsIsHeardOf() {
@@ -408,10 +479,11 @@ import Wire
 
   // MARK: Limits
 
-  @Test func oneAccountHasSoManyPlacesAndNoMore() {
+  @Test func oneUnitHasEightPlacesAndNoMore() {
     bench.goLive()
-    for place in 0..<bench.whep.limits.perHolder {
-      #expect(bench.post().status == 201, "\(place)")
+    bench.grant("mobile", to: "mobile401", "door")
+    for place in 0..<8 {
+      #expect(bench.post(token: place % 2 == 0 ? "t" : "mobile").status == 201, "\(place)")
       bench.seated.forEach { bench.connected.insert($0) }
       bench.whep.advance()
     }
@@ -438,7 +510,7 @@ import Wire
     bench.goLive()
     bench.whep.limits.perAddress = 3
     bench.whep.limits.unfinished = 5
-    for holder in 0..<5 { bench.grant("t\(holder)", to: "web\(holder)", "door") }
+    for holder in 0..<5 { bench.grant("t\(holder)", to: "web50\(holder)", "door") }
     #expect((0..<4).map { bench.post(token: "t\($0)").status } == [201, 201, 201, 503])
     #expect(bench.post(token: "t3", from: "192.0.2.8").status == 201)
     #expect(bench.post(token: "t4", from: "192.0.2.9").status == 201)
