@@ -6,7 +6,9 @@ package import Wire
 
 // Still pictures of cameras, by `GET /snapshot/{camera}.jpg` and for whoever else in the house wants one.
 //
-// Responsible for: opening a camera for the moment that it takes, the newest picture that there is, and limits.
+// Responsible for: opening a camera for the moment that it takes, the newest picture that there is, and limits. One
+// picture is developed once, however many want it: pages ask each second. The house's own wishes, whoever rings, are
+// never turned away for viewers' sake.
 // Assumes: told of key pictures (`keyPictureCame`) and of cameras that change (`cameraChanged`); `advance` at
 // `nextDeadline`.
 // Somebody else's: making a JPEG of a picture, who may look, where snapshots are kept.
@@ -32,13 +34,28 @@ package final class SnapshotDesk {
   static let opening = Interval.seconds(6)
   /// Whoever asks often gets the same picture for so long.
   private static let kept = Interval.milliseconds(400)
+  /// Viewers' wishes at once, all together and of one account.
   static let most = 32
+  static let mostOfOne = 6
 
   private struct Wish {
     var camera: CameraID
-    var since: Instant
     var until: Instant
+    /// Whose it is; nil for the house.
+    var viewer: Viewer?
     var then: (Result<[UInt8], SnapshotRefusal>) -> Void
+  }
+  /// A picture that is being made a JPEG of, and who gets it.
+  private final class Development {
+    let camera: CameraID
+    let captured: Instant
+    var wishes: [Wish]
+
+    init(_ camera: CameraID, _ captured: Instant, _ wishes: [Wish]) {
+      self.camera = camera
+      self.captured = captured
+      self.wishes = wishes
+    }
   }
 
   private let keeper: CameraKeeper
@@ -47,8 +64,9 @@ package final class SnapshotDesk {
   private let make: SnapshotMaker
   private let clock: () -> Instant
   private var wishes: [Wish] = []
-  private var underWay = 0
-  private var last: (camera: CameraID, at: Instant, jpeg: [UInt8])?
+  private var underWay: [Development] = []
+  /// The newest of each camera, for as long as it is given to others.
+  private var last: [(camera: CameraID, at: Instant, jpeg: [UInt8])] = []
   package private(set) var taken = 0
 
   /// `newest`: the newest picture of a camera that a decoder can begin with.
@@ -65,21 +83,25 @@ package final class SnapshotDesk {
 
   // MARK: Taking
 
-  /// A JPEG of what the camera shows now; `then` is called once, now or later.
-  package func take(_ camera: CameraID, then: @escaping (Result<[UInt8], SnapshotRefusal>) -> Void) {
+  /// A JPEG of what the camera shows now; `then` is called once, now or later. `viewer`: who wants it; nil for the house.
+  package func take(
+    _ camera: CameraID, for viewer: Viewer? = nil,
+    then: @escaping (Result<[UInt8], SnapshotRefusal>) -> Void
+  ) {
     let now = clock()
-    if let last, last.camera == camera, now - last.at < SnapshotDesk.kept { return then(.success(last.jpeg)) }
-    guard wishes.count + underWay < SnapshotDesk.most else { return then(.failure(.tooMany)) }
+    last.removeAll { now - $0.at >= SnapshotDesk.kept }
+    if let made = last.first(where: { $0.camera == camera }) { return then(.success(made.jpeg)) }
+    guard hasRoom(for: viewer) else { return then(.failure(.tooMany)) }
     guard keeper.watch(camera), let state = keeper.status(of: camera)?.state else {
       return then(.failure(.unknownCamera))
     }
     let wish = Wish(
-      camera: camera, since: now,
-      until: now + (state.shows ? SnapshotDesk.patience : SnapshotDesk.opening), then: then)
+      camera: camera, until: now + (state.shows ? SnapshotDesk.patience : SnapshotDesk.opening),
+      viewer: viewer, then: then)
     switch state {
     case .live, .warm:
       if let picture = newest(camera), now - picture.captured < SnapshotDesk.fresh {
-        develop(picture, wish)
+        develop(picture, [wish])
       } else {
         wishes.append(wish)
         keeper.requestKeyFrame(camera)
@@ -89,24 +111,42 @@ package final class SnapshotDesk {
     }
   }
 
-  private func develop(_ picture: AccessUnit, _ wish: Wish) {
-    underWay += 1
-    let isMade = make(picture) { [weak self] result in
-      guard let self else { return }
-      self.underWay -= 1
-      self.keeper.unwatch(wish.camera)
-      switch result {
-      case .success(let jpeg):
-        self.taken += 1
-        self.last = (wish.camera, self.clock(), jpeg)
-        wish.then(.success(jpeg))
-      case .failure(let fault): wish.then(.failure(.unreadable(fault)))
-      }
+  private func hasRoom(for viewer: Viewer?) -> Bool {
+    guard let viewer else { return true }
+    let all = (wishes + underWay.flatMap(\.wishes)).compactMap(\.viewer)
+    return all.count < SnapshotDesk.most
+      && (viewer.isOperator || all.count { $0.holder == viewer.holder } < SnapshotDesk.mostOfOne)
+  }
+
+  private func develop(_ picture: AccessUnit, _ wishes: [Wish]) {
+    guard let camera = wishes.first?.camera else { return }
+    if let same = underWay.first(where: { $0.camera == camera && $0.captured == picture.captured }) {
+      same.wishes += wishes
+      return
     }
-    guard !isMade else { return }
-    underWay -= 1
-    keeper.unwatch(wish.camera)
-    wish.then(.failure(.tooMany))
+    let development = Development(camera, picture.captured, wishes)
+    underWay.append(development)
+    let isMade = make(picture) { [weak self] result in self?.made(result, development) }
+    if !isMade { end(development, .failure(.tooMany)) }
+  }
+
+  private func made(_ result: Result<[UInt8], SourceFault>, _ development: Development) {
+    switch result {
+    case .success(let jpeg):
+      taken += 1
+      last.removeAll { $0.camera == development.camera }
+      last.append((development.camera, clock(), jpeg))
+      end(development, .success(jpeg))
+    case .failure(let fault): end(development, .failure(.unreadable(fault)))
+    }
+  }
+
+  private func end(_ development: Development, _ result: Result<[UInt8], SnapshotRefusal>) {
+    underWay.removeAll { $0 === development }
+    for wish in development.wishes {
+      keeper.unwatch(wish.camera)
+      wish.then(result)
+    }
   }
 
   private func refuse(_ wish: Wish) {
@@ -126,7 +166,7 @@ package final class SnapshotDesk {
 
   package func keyPictureCame(_ camera: CameraID) {
     guard wishes.contains(where: { $0.camera == camera }), let picture = newest(camera) else { return }
-    for wish in take(wishesFor: camera) { develop(picture, wish) }
+    develop(picture, take(wishesFor: camera))
   }
 
   package func cameraChanged(_ camera: CameraID) {
@@ -144,7 +184,7 @@ package final class SnapshotDesk {
     wishes.removeAll { $0.until <= now }
     for wish in late {
       // An older one is better than none.
-      if let picture = newest(wish.camera) { develop(picture, wish) } else { refuse(wish) }
+      if let picture = newest(wish.camera) { develop(picture, [wish]) } else { refuse(wish) }
     }
   }
 
@@ -163,14 +203,15 @@ package final class SnapshotDesk {
       return answer(.problem(404, "snapshots are /snapshot/CAMERA.jpg"))
     }
     let camera = CameraID(String(file.dropLast(4)))
+    let viewer: Viewer
     switch authority.viewer(request.identity, token: WebGuard.bearer(request.head), of: camera) {
     case .failure(.unknownCamera): return answer(.problem(404, "there is no camera \(camera)"))
     case .failure(.notNow):
       return answer(
         WHEP.problem(403, "you may not see this camera now", reason: "not-now", next: "wait until it rings"))
-    case .success: break
+    case .success(let admitted): viewer = admitted
     }
-    take(camera) { result in
+    take(camera, for: viewer) { result in
       switch result {
       case .success(let jpeg):
         answer(WebReply(200, fields: ["Content-Type": "image/jpeg"], body: jpeg))

@@ -49,6 +49,8 @@ final class Album {
   private(set) var kept: [KeptSnapshot] = []
   private var isFailing = false
   private(set) var failures = 0
+  /// Moments of calls of which there is no picture, as their camera gave none.
+  var missed = 0
   private(set) var nextDeadline: Instant?
 
   init(world: any World, premises: any Premises, log: Log, days: Int) {

@@ -213,6 +213,9 @@ extension HouseOperations {
       Int64(house.snapshots.taken))
     counters.make("vestibule_snapshots_lost_total", help: "Still pictures that could not be kept.").set(
       Int64(house.album.failures))
+    counters.make(
+      "vestibule_snapshots_missed_total", help: "Moments of calls of which the camera gave no picture."
+    ).set(Int64(house.album.missed))
     let figures = house.whep.figures
     counters.make("vestibule_whep_sessions", .gauge, help: "Viewers' sessions.").set(Int64(house.whep.count))
     for (result, value) in [

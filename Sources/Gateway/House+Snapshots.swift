@@ -57,8 +57,12 @@ extension House {
     if moment == .ring { photographed.append(call) }
     let audience = audience(of: record)
     snapshots.take(camera) { [weak self] result in
-      guard case .success(let jpeg) = result else { return }
-      self?.album.keep(jpeg, of: call, moment.rawValue) { [weak self] kept in
+      guard let self else { return }
+      guard case .success(let jpeg) = result else {
+        self.album.missed += 1
+        return
+      }
+      self.album.keep(jpeg, of: call, moment.rawValue) { [weak self] kept in
         guard let self, let kept else { return }
         self.gateway.feed.publish(
           "call.snapshot", at: self.world.wall, to: audience,

@@ -18,9 +18,16 @@ enum Files {
     return .failure(FileFailure(path: path, number: EFBIG))
   }
 
-  /// Writes a file that only its owner reads, whole or not at all: a crash leaves the old one.
+  /// Writes a file that only its owner reads, whole or not at all: a crash leaves the old one, and what cannot be written
+  /// leaves nothing.
   static func write(_ bytes: [UInt8], to path: String) -> FileFailure? {
     let draft = path + ".new"
+    let failure = write(bytes, draft: draft, to: path)
+    if failure != nil { remove(draft) }
+    return failure
+  }
+
+  private static func write(_ bytes: [UInt8], draft: String, to path: String) -> FileFailure? {
     let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { return FileFailure(path: draft, number: errno) }
     var written = 0

@@ -26,7 +26,9 @@ private final class Darkroom {
     studio.keeper.whenChanged = { [unowned self] in desk.cameraChanged($0) }
   }
 
-  func take() { desk.take(Studio.door) { [unowned self] in results.append($0) } }
+  func take(for viewer: Viewer? = nil) {
+    desk.take(Studio.door, for: viewer) { [unowned self] in results.append($0) }
+  }
   func develop(_ jpeg: [UInt8] = [0xFF, 0xD8]) { developing.removeFirst().1(.success(jpeg)) }
 
   /// The camera shows a key picture taken so long ago.
@@ -68,6 +70,31 @@ private final class Darkroom {
     room.pass(.milliseconds(500))
     room.take()
     #expect(room.developing.count == 1)
+  }
+
+  @Test func onePictureIsDevelopedOnceForAllWhoWantIt() {
+    room.goLive(.seconds(5))
+    for number in 0..<9 { room.take(for: Viewer(holder: "web\(number)")) }
+    room.show()
+    room.desk.keyPictureCame(Studio.door)
+    room.take(for: Viewer(holder: "late"))
+    #expect(room.developing.count == 1 && room.viewers == 11)
+    room.develop([7])
+    #expect(room.results == Array(repeating: .success([7]), count: 10))
+    #expect(room.viewers == 1 && room.desk.taken == 1)
+  }
+
+  @Test func viewersHaveTheirLimitsAndTheHouseHasNone() {
+    room.goLive(.seconds(5))
+    for _ in 0..<7 { room.take(for: Viewer(holder: "web401")) }
+    #expect(room.results == [.failure(.tooMany)])
+    for number in 0..<27 { room.take(for: Viewer(holder: "web\(number)")) }
+    #expect(room.results.count == 2 && room.results.allSatisfy { $0 == .failure(.tooMany) })
+    room.take()
+    room.show()
+    room.desk.keyPictureCame(Studio.door)
+    room.develop([7])
+    #expect(room.results.suffix(33) == Array(repeating: .success([7]), count: 33)[...])
   }
 
   @Test func anOldOneIsAskedAnewAndTakenIfNoneComes() {
@@ -126,13 +153,7 @@ private final class Darkroom {
 
   @Test func thereAreNoMoreAtATimeThanCanBeMade() {
     room.goLive()
-    for _ in 0..<40 { room.take() }
-    #expect(room.developing.count == 32 && room.results.count == 8)
-    #expect(room.results.allSatisfy { $0 == .failure(.tooMany) })
-    while !room.developing.isEmpty { room.develop() }
-    room.pass(.milliseconds(500))
     room.isFull = true
-    room.show()
     room.take()
     #expect(room.results.last == .failure(.tooMany) && room.viewers == 1)
   }
