@@ -58,13 +58,14 @@ class Clients(Watching):
         self.assertTrue(rise(player.numbers), player.numbers)
         self.assertLess(player.unread, 3)
 
-    def test_aiortc_with_vp8_alone_gets_it_or_a_reason(self):
+    def test_aiortc_with_vp8_alone_gets_it(self):
         player = self.player(kinds=("video",), preferred=("video/vp8", "video/rtx"))
-        if player.answer.status == 201:
-            player.decodes(30)
-            self.assertTrue(rise(player.numbers), player.numbers)
-        else:
-            self.assertEqual(player.answer.status, 406)
+        self.assertEqual(player.answer.status, 201, player.answer)
+        self.assertIn("VP8/90000", player.answer.text)
+        self.assertNotIn("H264", player.answer.text)
+        player.decodes(30)
+        self.assertTrue(rise(player.numbers), player.numbers)
+        self.assertLess(player.unread, 3)
 
     def test_a_player_that_vanished_is_forgotten(self):
         player = self.player(kinds=("video",))
