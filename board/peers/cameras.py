@@ -227,12 +227,28 @@ class RealServer(Watching):
         pause = int(viewer.told("pause")[0])
         self.assertTrue(500 <= pause <= 750, pause)
 
-    def test_a_wish_is_not_needed_where_key_pictures_are_rare(self):
-        # A key picture each ten seconds: whoever comes late still sees one, for the server makes one when asked.
-        self.serve(encoder="tune=zerolatency sliced-threads=false key-int-max=250 bframes=0")
-        self.watch().sees(25)
+    # A key picture a minute, unless somebody asks for one.
+    RARE = "tune=zerolatency sliced-threads=false key-int-max=1500 bframes=0"
+
+    def test_who_comes_between_two_key_pictures_asks_for_one_and_sees_at_once(self):
+        self.serve(numbers=True, encoder=self.RARE)
+        first = self.watch()
+        first.sees(25)
         late = self.watch()
-        late.sees(5, 12)
+        late.sees(5, 4)
+        self.assertTrue(late.told("picture")[0].startswith("key "))
+        # The wish reached the encoder that both watch.
+        wait_for("the first gets it too", lambda: sum(told.startswith("key ") for told in first.told("picture")) > 1, 2)
+
+    def test_a_server_that_is_deaf_to_the_wish_leaves_who_comes_late_without_a_picture(self):
+        # That the test above can fail.
+        self.serve(numbers=True, encoder=self.RARE, deaf=True)
+        first = self.watch()
+        first.sees(25)
+        late = self.watch()
+        seen = len(first.told("picture"))
+        wait_for("four seconds of pictures", lambda: len(first.told("picture")) > seen + 100, 8)
+        self.assertEqual(late.told("picture"), [])
 
 
 class AkuvoxStation(Watching):

@@ -12,8 +12,9 @@ Run as a program with one JSON object as its argument; it prints `ready` and ser
   certificate, key   PEM files: then it speaks rtsps
   bitrate         kbit/s
   deaf            true: makes key pictures when it likes, not when it is asked
-  small           [width, height, kbit/s] of a second, smaller stream at /small. Then both show numbered pictures, read as
-                  README.md says, over noise that brings as many bits as are allowed
+  numbers         true: numbered pictures, read as README.md says, over noise that brings as many bits as are allowed. Unlike
+                  GStreamer's own test picture they are never sought in: who plays it anew gets no key picture by that
+  small           [width, height, kbit/s] of a second, smaller stream at /small. Then both show numbered pictures
 """
 
 import json
@@ -35,12 +36,16 @@ SOUNDS = {
 }
 
 
+def is_numbered(wish):
+    return wish.get("numbers") or wish.get("small")
+
+
 def pipeline(wish):
     width, height = wish.get("size", [320, 240])
     form = f"video/x-raw,width={width},height={height},framerate=25/1"
     picture = (
         f"appsrc name=numbers is-live=true do-timestamp=true format=time caps={form},format=I420 ! "
-        if wish.get("small") else f"videotestsrc is-live=true pattern=ball ! {form} ! ")
+        if is_numbered(wish) else f"videotestsrc is-live=true pattern=ball ! {form} ! ")
     codec = wish.get("codec", "h264")
     if codec == "h264":
         options = wish.get("encoder", "tune=zerolatency sliced-threads=false key-int-max=25 bframes=0")
@@ -112,8 +117,8 @@ def main():
         factory.set_shared(True)
         if wish.get("deaf"):
             factory.connect("media-configure", deafen)
-        if wish.get("small"):
-            factory.connect("media-configure", Numbers(*wish["size"]).begin)
+        if is_numbered(wish):
+            factory.connect("media-configure", Numbers(*wish.get("size", [320, 240])).begin)
         return factory
     factory = serve(wish)
     flags = GstRtsp.RTSPLowerTrans(0)
