@@ -15,7 +15,8 @@ BY_ITSELF = "by itself: run.py "
 # Each has a gateway of its own, and addresses are shared but no ports. Of these four run at a time: two that look at
 # pictures or have a browser, and two that mostly wait.
 BUSY = ["page", "page_rings", "web_talks", "networks", "whep_conformance", "whep_clients", "browsers"]
-WAITING = ["scanners", "cameras", "house_rules", "pictures", "phones", "door_call", "doors", "transfers", "ring_verb",
+WAITING = ["scanners", "cameras", "camera_faults", "house_rules", "pictures", "phones", "door_call", "doors", "transfers",
+           "ring_verb",
            "credentials", "views", "upkeep", "wires", "names"]
 # These judge how soon something comes, or fill the machine by themselves.
 ALONE = ["whep", "attackers", "doorway", "web_clients"]
@@ -85,9 +86,10 @@ def run_apart(*names):
 
 
 def run_module(module):
-    """Its name, a status and its costs. What fails beside others is run once more; what it says then is what counts, and the
-    first failure stays in the output."""
+    """Its name, a status, what was run again, and its costs. What fails beside others is run once more; what it says then is
+    what counts, and the first failure stays in the output."""
     output, status, *costs = run_apart(module)
+    failed = []
     if status:
         lines = output.splitlines(keepends=True)
         good = [line for line in lines if line.startswith(("ok ", "skip "))]
@@ -102,7 +104,7 @@ def run_module(module):
     print(output, end="", flush=True)
     if status and "FAIL " not in output:
         print(f"FAIL {module}: ended with status {status}", flush=True)
-    return module, status, *costs
+    return module, status, failed, *costs
 
 
 if sys.argv[1:]:
@@ -114,7 +116,9 @@ with tempfile.TemporaryDirectory(prefix="peers.", ignore_cleanup_errors=True) as
         lanes = busy.map(run_module, BUSY), waiting.map(run_module, WAITING)
     outcomes = [outcome for lane in lanes for outcome in lane]
     outcomes += [run_module(module) for module in ALONE]
-for module, _, seconds, busy in sorted(outcomes, key=lambda outcome: -outcome[2]):
+for module, _, _, seconds, busy in sorted(outcomes, key=lambda outcome: -outcome[3]):
     print(f"{module}: {seconds:.0f} s, {busy:.0f} s of a core")
 print(f"all modules: {time.monotonic() - began:.0f} s")
+again = [name for _, _, failed, *_ in outcomes for name in failed]
+print(f"run again: {len(again)}" + "".join(f"\n  {name}" for name in again))
 sys.exit(max(status for _, status, *_ in outcomes))

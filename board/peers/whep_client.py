@@ -7,6 +7,8 @@ looked for where Python looks, then where the other tests keep it; `pip install 
 import asyncio
 import collections
 import concurrent.futures
+import email.utils
+import functools
 import http.client
 import json
 import math
@@ -27,8 +29,8 @@ import urllib.parse
 class Answer:
     """What came back for one request."""
 
-    def __init__(self, status, fields, body):
-        self.status, self.fields, self.body = status, fields, body
+    def __init__(self, status, fields, body, url=None):
+        self.status, self.fields, self.body, self.url = status, fields, body, url
 
     def all(self, name):
         return [value for key, value in self.fields if key.lower() == name.lower()]
@@ -49,6 +51,17 @@ class Answer:
     def kind(self):
         """The content type without its parameters."""
         return (self["Content-Type"] or "").split(";")[0].strip().lower()
+
+    @property
+    def patience(self):
+        """The seconds of Retry-After, which may be written as a date; None when it says neither."""
+        value = self["Retry-After"] or ""
+        if value.isdecimal():
+            return int(value)
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            return None
 
     @property
     def text(self):
@@ -72,13 +85,19 @@ class Answer:
         return f"{self.status} {dict(self.fields)} {self.text[:400]}"
 
 
+@functools.cache
+def trust(verify):
+    """Reading all that is trusted here takes longer than most answers, so it is done once."""
+    context = ssl.create_default_context() if verify else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def connect(url, seconds=15, verify=False):
     """A connection to the server of an address."""
     parts = urllib.parse.urlsplit(url)
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return (http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
+    return (http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=trust(verify))
             if parts.scheme == "https" else http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds))
 
 
@@ -91,7 +110,7 @@ def ask(method, url, fields=None, body=None, seconds=15, verify=False, on=None):
         body = body.encode() if isinstance(body, str) else body
         connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, dict(fields or {}))
         reply = connection.getresponse()
-        return Answer(reply.status, reply.getheaders(), reply.read())
+        return Answer(reply.status, reply.getheaders(), reply.read(), url)
     finally:
         if not on:
             connection.close()
