@@ -98,7 +98,7 @@ def building(camera=None, **changes):
 class Gateway:
     """A running vestibuled with a state directory of its own."""
 
-    def __init__(self, directory=None, config=None, state=None, arguments=()):
+    def __init__(self, directory=None, config=None, state=None, arguments=(), inside=()):
         self.folder = state or tempfile.mkdtemp(prefix="vestibule-test.")
         self.owns_folder = state is None
         self.config = {
@@ -111,7 +111,7 @@ class Gateway:
         }
         for key, value in (config or {}).items():
             self.config.setdefault(key, {}).update(value)
-        self.arguments = list(arguments)
+        self.arguments, self.inside = list(arguments), list(inside)
         self.process = None
         self.start()
         if directory is not None:
@@ -125,7 +125,7 @@ class Gateway:
         log = open(self.log_path, "ab")
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [DAEMON, "--config", path, "--state", self.folder, *self.arguments],
+            [*self.inside, DAEMON, "--config", path, "--state", self.folder, *self.arguments],
             stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         line = self.process.stdout.readline().decode()
         self.ready_seconds = time.monotonic() - began

@@ -2,15 +2,21 @@
 application would, with the token that the ring's event brings."""
 
 import contextlib
+import datetime
+import glob
 import http.client
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
 import bed
 import browser
+import pattern
 import whep_client
 import whep_gateway
 from bed import Gateway, wait_for
@@ -104,8 +110,8 @@ class Doorway(unittest.TestCase):
         self.addCleanup(end)
         return caller
 
-    def metric(self, name):
-        lines = ask("GET", f"http://127.0.0.1:{self.gateway.http_port}/metrics").text.split("\n")
+    def metric(self, name, gateway=None):
+        lines = ask("GET", f"http://127.0.0.1:{(gateway or self.gateway).http_port}/metrics").text.split("\n")
         return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
 
     def test_who_speaks_answers_the_door_and_the_picture_stays(self):
@@ -183,17 +189,89 @@ class Doorway(unittest.TestCase):
         call = device.rung()["call"]
         self.assertEqual(neighbour.told("call.ringing"), [])
         wait_for("two pictures", lambda: len(device.told("call.snapshot", call)) == 2)
+        # For a second the same picture is new enough.
+        later = time.monotonic() + 1.1
+        wait_for("another picture can be taken", lambda: time.monotonic() > later)
         self.gateway.run("calls", "hangup", call)
         wait_for("the third", lambda: len(device.told("call.snapshot", call)) == 3)
         [record] = [one for one in self.gateway.run("cdr") if one["id"] == call]
         self.assertEqual([one["moment"] for one in record["snapshots"]], ["ring", "after", "end"])
+        shown = []
         for one in record["snapshots"]:
             answer = device.ask("GET", one["url"])
             self.assertEqual((answer.status, answer["Content-Type"], answer.body[:3]), (200, "image/jpeg", b"\xff\xd8\xff"))
             self.assertEqual(neighbour.ask("GET", one["url"]).status, 404, "it was not rung")
+            shown.append(pattern.read_jpeg(answer.body))
+        self.assertTrue(all(shown), "a picture is not the camera's")
+        numbers = [number for number, _ in shown]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        # When each was drawn, in milliseconds since the ring was told. The camera has to start for the first.
+        rung = datetime.datetime.fromisoformat(device.told("call.ringing", call)[0]["at"].replace("Z", "+00:00"))
+        since = [(drawn - rung.timestamp() * 1000) % 86_400_000 for _, drawn in shown]
+        self.assertTrue(1900 < since[1] < 3000, since)
+        self.assertTrue(since[0] < 1900 and since[1] < since[2], since)
         self.assertEqual(neighbour.told("call.snapshot"), [])
         kept = os.listdir(os.path.join(self.gateway.folder, "snapshots"))
         self.assertEqual(len([name for name in kept if call in name]), 3)
+
+    def test_pictures_are_kept_for_the_days_that_are_set_also_over_a_start(self):
+        state = tempfile.mkdtemp(prefix="vestibule-test.")
+        self.addCleanup(shutil.rmtree, state, ignore_errors=True)
+        album, now = os.path.join(state, "snapshots"), int(time.time())
+        names = {hours: f"{now - hours * 3600}-c0ffee-ring.jpg" for hours in (1, 47, 49, 24 * 31)}
+        os.makedirs(album)
+        for name in names.values():
+            with open(os.path.join(album, name), "wb") as file:
+                file.write(b"\xff\xd8\xff")
+        gateway = Gateway(whep_gateway.directory(), state=state, config={"snapshots": {"days": 2}})
+        self.addCleanup(gateway.close)
+        wait_for("the older ones are forgotten", lambda: sorted(os.listdir(album)) == sorted([names[1], names[47]]))
+
+    def test_with_no_days_no_picture_is_kept(self):
+        gateway = Gateway(whep_gateway.directory(), config={"snapshots": {"days": 0}})
+        self.addCleanup(gateway.close)
+        device = Device(gateway, "web401")
+        self.addCleanup(device.close)
+        caller = subprocess.Popen(
+            [bed.CLI, "--socket", gateway.socket, "ring", "401", "--as", "intercom-main", "--json"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (caller.kill(), caller.wait()))
+        rung = device.rung()
+        call, looks = rung["call"], self.player(device, rung["token"])
+        looks.sees(10)
+        gateway.run("calls", "hangup", call)
+        wait_for("it is over", lambda: device.told("call.ended", call))
+        self.assertEqual(device.told("call.snapshot"), [])
+        [record] = gateway.run("cdr")
+        self.assertEqual((record["id"], record.get("snapshots", [])), (call, []))
+        self.assertEqual(glob.glob(os.path.join(gateway.folder, "snapshots", "*")), [])
+
+    def test_a_disk_that_is_full_costs_the_pictures_only(self):
+        state = tempfile.mkdtemp(prefix="vestibule-test.")
+        self.addCleanup(shutil.rmtree, state, ignore_errors=True)
+        album = os.path.join(state, "snapshots")
+        os.makedirs(album)
+        # In a mount namespace of its own the pictures have a disk of two pages.
+        apart = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 'mount -t tmpfs -o size=8k tmpfs "$0" && exec "$@"', album]
+        if subprocess.run([*apart, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no namespaces")
+        gateway = Gateway(whep_gateway.directory(), state=state, inside=apart)
+        self.addCleanup(gateway.close)
+        device = Device(gateway, "web401")
+        self.addCleanup(device.close)
+        caller = subprocess.Popen(
+            [bed.CLI, "--socket", gateway.socket, "ring", "401", "--as", "intercom-main", "--seconds", "20", "--json"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (caller.kill(), caller.wait()))
+        looks = self.player(device, device.rung()["token"])
+        self.assertEqual(looks.status, 201)
+        wait_for("the loss is counted", lambda: self.metric("vestibule_snapshots_lost_total", gateway) > 0)
+        looks.sees(20)
+        self.assertRegex(gateway.log(), "snapshots cannot be kept: .*No space left on device; video goes on")
+        self.assertEqual(device.told("call.snapshot"), [])
+        # Nor does half a picture stay, in that namespace.
+        self.assertEqual(os.listdir(f"/proc/{gateway.process.pid}/root{album}"), [])
 
     def test_a_disk_that_takes_no_pictures_costs_the_pictures_only(self):
         album = os.path.join(self.gateway.folder, "snapshots")

@@ -5,6 +5,7 @@ upper left: 28 bits of the picture's number, 28 bits of milliseconds since midni
 bytes (polynomial 0x07, beginning with 0xFF). What a coder smeared beyond reading is not a number, and says so.
 """
 
+import io
 import time
 
 COLUMNS, LINES = 16, 4
@@ -45,6 +46,13 @@ def read_frame(frame):
     """The same of a picture that PyAV decoded to YUV 4:2:0."""
     plane = frame.planes[0]
     return read(bytes(plane), frame.width, frame.height, plane.line_size)
+
+
+def read_jpeg(data):
+    """The same of a still picture."""
+    import av
+    with av.open(io.BytesIO(data)) as file:
+        return read_frame(next(file.decode(video=0)))
 
 
 def age(milliseconds):
