@@ -14,8 +14,40 @@ import browser
 import pattern
 import whep_client
 from bed import wait_for
-from whep_client import Player, ask
+from whep_client import Description, Loop, Player, ask, offer
 from whep_gateway import Watching, rise
+
+
+class IceAlone:
+    """A peer that speaks ICE and nothing else."""
+
+    def __init__(self):
+        async def work():
+            import aioice
+            self.connection = aioice.Connection(ice_controlling=True)
+            await self.connection.gather_candidates()
+        Loop.run(work())
+        self.ufrag, self.password = self.connection.local_username, self.connection.local_password
+        self.candidates = ["candidate:" + candidate.to_sdp() for candidate in self.connection.local_candidates]
+
+    def connect(self, section, is_lite):
+        async def work():
+            import aioice
+            one = self.connection
+            one.remote_username, one.remote_password, one.remote_is_lite = section.get("ice-ufrag"), section.get("ice-pwd"), is_lite
+            for value in section.all("candidate"):
+                candidate = aioice.Candidate.from_sdp(value)
+                if candidate.transport.lower() == "udp":
+                    await one.add_remote_candidate(candidate)
+            await one.add_remote_candidate(None)
+            await one.connect()
+        Loop.run(work())
+
+    def is_alive(self):
+        return bool(self.connection._nominated)
+
+    def close(self):
+        Loop.run(self.connection.close())
 
 
 class Clients(Watching):
@@ -67,13 +99,30 @@ class Clients(Watching):
         self.assertTrue(rise(player.numbers), player.numbers)
         self.assertLess(player.unread, 3)
 
-    def test_a_player_that_vanished_is_forgotten(self):
+    def test_a_player_that_vanished_is_forgotten_and_one_that_never_begins_dtls_in_twenty_seconds(self):
         player = self.player(kinds=("video",))
         player.decodes(5)
         player.vanish()
         token = self.house.token("hall")
-        wait_for("its session is gone", lambda: ask(
-            "GET", player.session, {"Authorization": f"Bearer {token}"}).status in (404, 410), 90)
+
+        def is_gone(session):
+            return ask("GET", session, {"Authorization": f"Bearer {token}"}).status in (404, 410)
+        began, (session, ice) = time.monotonic(), self.ice_alone(token)
+        wait_for("its session is gone", lambda: is_gone(session), 30)
+        self.assertTrue(18 < time.monotonic() - began < 25, time.monotonic() - began)
+        # All the while its path stood: what the session died of is that no handshake came.
+        self.assertTrue(ice.is_alive())
+        wait_for("the other's session is gone", lambda: is_gone(player.session), 90)
+
+    def ice_alone(self, token):
+        """A session whose player connects by ICE and says nothing else: (its address, it)."""
+        ice = IceAlone()
+        self.stack.callback(ice.close)
+        answer = ask("POST", self.house.whep("hall"), {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"},
+                     offer(("video",), candidates=ice.candidates, ufrag=ice.ufrag, password=ice.password))
+        self.assertEqual(answer.status, 201, answer)
+        ice.connect(Description(answer.text).live[0], "a=ice-lite" in answer.text)
+        return self.house.origin + answer["Location"], ice
 
     def test_junk_from_one_player_disturbs_no_other(self):
         good = self.player(kinds=("video",))
