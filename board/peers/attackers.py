@@ -12,6 +12,7 @@ import time
 import unittest
 
 import bed
+import browser
 from bed import Sipp, register
 from scanners import Attacked
 from script import responds, rings, rung, says, script
@@ -61,6 +62,19 @@ class Attackers(Attacked):
             with open(path, "rb") as file, self.connect(gateway, "tls", number) as plain:
                 with context.wrap_socket(plain) as sender, contextlib.suppress(OSError):
                     sender.sendall(file.read())
+            self.assertTrue(self.alive(gateway, number), f"no answer after {os.path.basename(path)}")
+
+    def test_torture_messages_over_websocket(self):
+        gateway = self.torture_gateway()
+        library = browser.websockets()
+        for number, path in enumerate(self.messages()):
+            plain = socket.create_connection((bed.GATEWAY, gateway.http_port), 5, (f"127.0.2.{number + 1}", 0))
+            with open(path, "rb") as file, library.sync.client.connect(
+                    f"ws://{bed.GATEWAY}:{gateway.http_port}/sip", sock=plain, subprotocols=["sip"], close_timeout=1) as sender:
+                self.assertEqual(sender.subprotocol, "sip")
+                # As a binary message: some are no UTF-8.
+                with contextlib.suppress(library.ConnectionClosed):
+                    sender.send(file.read())
             self.assertTrue(self.alive(gateway, number), f"no answer after {os.path.basename(path)}")
 
     def test_a_flood_of_registers_does_not_keep_a_station_from_ringing(self):
