@@ -298,7 +298,7 @@ class Player:
     def __init__(self, kinds=("video", "audio"), preferred=None, tone=None):
         find_aiortc()
         self.kinds, self.preferred, self.tone = kinds, preferred, tone
-        self.frames, self.on_picture = collections.Counter(), None
+        self.frames, self.on_picture, self.on_sound = collections.Counter(), None, None
         self.datagrams = self.media = self.checks = 0
         self.pumps, self.carriers, self.is_mute = [], [], False
         self.restarted = None
@@ -341,8 +341,9 @@ class Player:
             except aiortc.mediastreams.MediaStreamError:
                 return
             self.frames[track.kind] += 1
-            if self.on_picture and track.kind == "video":
-                self.on_picture(frame)
+            told = self.on_picture if track.kind == "video" else self.on_sound
+            if told:
+                told(frame)
 
     async def pump(self, connection):
         try:
@@ -370,9 +371,9 @@ class Player:
         if not self.is_mute:
             await self.carriers[-1].send(data)
 
-    def local(self, is_empty=False):
-        """The offer as WHEP wants it; `is_empty`: before any address was found."""
-        text = self.peer.localDescription.sdp
+    def local(self, is_empty=False, setup="actpass"):
+        """The offer as WHEP wants it; `is_empty`: before any address was found; `setup`: what DTLS may be."""
+        text = self.peer.localDescription.sdp.replace("a=setup:actpass", f"a=setup:{setup}")
         lines = []
         for line in text.replace("\r\n", "\n").split("\n"):
             if not line or is_empty and line.startswith(("a=candidate:", "a=end-of-candidates")):

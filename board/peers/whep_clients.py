@@ -2,8 +2,10 @@
 rung by SIP and follows the INVITE's X-Vestibule-Whep; and players that vanish or send junk.
 """
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -13,9 +15,15 @@ import bed
 import browser
 import pattern
 import whep_client
+import whep_gateway
 from bed import wait_for
+from voice import strength
 from whep_client import Description, Loop, Player, ask, offer
-from whep_gateway import Watching, rise
+from whep_gateway import Camera, Watching, rise
+
+
+# Players that come while strangers disturb.
+SET_UPS = 1000 if os.environ.get("VESTIBULE_LONG") == "yes" else 50
 
 
 class IceAlone:
@@ -56,7 +64,12 @@ class Clients(Watching):
     @classmethod
     def setUpClass(cls):
         browser.aiortc()
-        cls.begin()
+        building = whep_gateway.directory()
+        building["stations"].append({"username": "street", "name": "street", "door": "entrance", "camera": "street"})
+        cls.sounding = Camera(sound="pcma")
+        cls.addClassCleanup(cls.sounding.close)
+        building["cameras"].append({"id": "street", "source": cls.sounding.url, "view": "always"})
+        cls.begin(building)
 
     def player(self, camera="hall", token=None, **options):
         """A connected aiortc player: (it, the answer)."""
@@ -73,9 +86,13 @@ class Clients(Watching):
             else:
                 player.unread += 1
         player.on_picture = picture
-        answer = ask("POST", self.house.whep(camera), {
-            "Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local())
-        player.answer = answer
+
+        def post():
+            return ask("POST", self.house.whep(camera), {
+                "Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}, player.local())
+        # A network camera may take its time to start.
+        answer = wait_for("no 409", lambda: (lambda one: one if one.status != 409 else None)(post()), 20)
+        player.answer, player.token = answer, token
         player.began = time.monotonic()
         if answer.status == 201:
             player.session = self.house.origin + answer["Location"]
@@ -135,6 +152,54 @@ class Clients(Watching):
         at = good.frames["video"]
         good.wait("the other sees on", lambda: good.frames["video"] > at + 30)
         self.assertTrue(rise(good.numbers))
+
+    def test_a_cameras_sound_is_heard(self):
+        # The camera plays 440 Hz in A-law, which this player speaks too.
+        player = self.player("street")
+        samples = []
+
+        def sound(frame):
+            planes = frame.to_ndarray().reshape(-1)
+            samples.extend(int(value) for value in planes[::len(frame.layout.channels)])
+            player.rate = frame.sample_rate
+        player.on_sound = sound
+        player.wait("a second of sound", lambda: len(samples) > 48_000)
+        heard = samples[-24_000:]
+        self.assertGreater(strength(heard, 440, player.rate), 0.9)
+        self.assertLess(strength(heard, 700, player.rate), 0.1)
+        self.assertIn("PCMA/8000", player.answer.text)
+        player.decodes(10)
+
+    def test_stray_hellos_disturb_no_set_up(self):
+        # The hello of a client that this one is not, from an address that no player has, twice in a millisecond.
+        from OpenSSL import SSL
+        stranger = SSL.Connection(SSL.Context(SSL.DTLS_CLIENT_METHOD))
+        stranger.set_connect_state()
+        with contextlib.suppress(SSL.WantReadError):
+            stranger.do_handshake()
+        hello = stranger.bio_read(4096)
+        first = self.player(kinds=("video",))
+        where = re.search(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host", first.answer.text)[1]
+        spraying, sent = threading.Event(), [0]
+
+        def spray():
+            with bed.socket.socket(bed.socket.AF_INET, bed.socket.SOCK_DGRAM) as sender:
+                sender.bind(("127.0.0.99", 0))
+                while not spraying.wait(0.001):
+                    for _ in range(2):
+                        sender.sendto(hello, (bed.GATEWAY, int(where)))
+                    sent[0] += 2
+        attacker = threading.Thread(target=spray, daemon=True)
+        attacker.start()
+        self.stack.callback(lambda: (spraying.set(), attacker.join()))
+        for _ in range(SET_UPS):
+            player = self.player(kinds=("video",))
+            self.assertEqual(player.answer.status, 201, player.answer)
+            player.receives(3)
+            whep_client.ask("DELETE", player.session, {"Authorization": f"Bearer {player.token}"})
+            player.close()
+        self.assertGreater(sent[0], SET_UPS * 10)
+        first.receives(10)
 
     def test_gstreamers_webrtcbin_decodes_what_it_is_sent(self):
         viewer = subprocess.Popen(
