@@ -14,7 +14,7 @@ PR_SET_CHILD_SUBREAPER = 36
 BY_ITSELF = "by itself: run.py "
 # Each has a gateway of its own, and addresses are shared but no ports. Of these four run at a time: two that look at
 # pictures or have a browser, and two that mostly wait.
-BUSY = ["page", "page_rings", "web_talks", "networks", "whep_conformance", "whep_clients", "browsers"]
+BUSY = ["page", "page_rings", "web_talks", "web_codecs", "networks", "whep_conformance", "whep_clients", "browsers"]
 WAITING = ["scanners", "cameras", "camera_faults", "house_rules", "pictures", "phones", "door_call", "doors", "transfers",
            "ring_verb",
            "credentials", "views", "upkeep", "wires", "names"]

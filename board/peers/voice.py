@@ -47,9 +47,10 @@ def strength(samples, frequency, rate=8000):
 
 
 class Voice:
-    """A phone's RTP side: sends a tone from one socket every 20 ms, keeps what comes back."""
+    """A phone's RTP side: sends a tone from one socket every 20 ms, keeps what comes back. `frames`: a second of coded sound in
+    place of the tone in A-law, each of so many `ticks`."""
 
-    def __init__(self, address, frequency, payload_type=8, decode=from_a_law):
+    def __init__(self, address, frequency, payload_type=8, decode=from_a_law, frames=None, ticks=160):
         while True:
             self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.rtp.bind((address, 0))
@@ -66,8 +67,8 @@ class Voice:
         self.rtp.settimeout(0.005)
         self.frequency = frequency
         self.address, self.payload_type, self.decode = address, payload_type, decode
-        period = [a_law(int(8000 * math.sin(2 * math.pi * frequency * n / 8000))) for n in range(8000)]
-        self.payload = bytes(period)
+        period = bytes(a_law(int(8000 * math.sin(2 * math.pi * frequency * n / 8000))) for n in range(8000))
+        self.frames, self.ticks = frames or [period[start:start + 160] for start in range(0, 8000, 160)], ticks
         self.remote = None
         self.received, self.reports, self.sent = [], 0, 0
         self.sequence, self.timestamp, self.ssrc = 1000, 16000, int.from_bytes(os.urandom(4), "big")
@@ -84,13 +85,12 @@ class Voice:
         while self.running:
             now = time.monotonic()
             if self.remote and now >= next_send:
-                offset = (self.sent * 160) % 8000
                 header = struct.pack("!BBHII", 0x80, self.payload_type, self.sequence & 0xFFFF,
                                      self.timestamp & 0xFFFFFFFF, self.ssrc)
                 with self.lock:
-                    self.rtp.sendto(header + self.payload[offset:offset + 160], self.remote)
+                    self.rtp.sendto(header + self.frames[self.sent % len(self.frames)], self.remote)
                     self.sequence += 1
-                    self.timestamp += 160
+                    self.timestamp += self.ticks
                 self.sent += 1
                 next_send = max(next_send + 0.02, now - 0.1)
             try:
