@@ -14,6 +14,7 @@ Run as a program with one JSON object as its argument; it prints `ready` and ser
   deaf            true: makes key pictures when it likes, not when it is asked
   numbers         true: numbered pictures, read as README.md says, over noise that brings as many bits as are allowed. Unlike
                   GStreamer's own test picture they are never sought in: who plays it anew gets no key picture by that
+  rate            pictures a second; default 25
   small           [width, height, kbit/s] of a second, smaller stream at /small. Then both show numbered pictures
 """
 
@@ -42,7 +43,7 @@ def is_numbered(wish):
 
 def pipeline(wish):
     width, height = wish.get("size", [320, 240])
-    form = f"video/x-raw,width={width},height={height},framerate=25/1"
+    form = f"video/x-raw,width={width},height={height},framerate={wish.get('rate', 25)}/1"
     picture = (
         f"appsrc name=numbers is-live=true do-timestamp=true format=time caps={form},format=I420 ! "
         if is_numbered(wish) else f"videotestsrc is-live=true pattern=ball ! {form} ! ")
@@ -63,23 +64,23 @@ def pipeline(wish):
 
 
 class Numbers:
-    """Numbered pictures for the media of one factory, twenty-five a second. The number is that of the moment, so it is the
-    same in both streams."""
+    """Numbered pictures for the media of one factory, so many a second. The number is that of the moment, so it is the same
+    in both streams."""
 
-    def __init__(self, width, height):
-        self.width, self.height, self.source = width, height, None
+    def __init__(self, rate, width, height):
+        self.rate, self.width, self.height, self.source = rate, width, height, None
         size = width * (height - height // 4)
         self.noise = [bytes(112 + (byte & 31) for byte in os.urandom(size)) for _ in range(7)]
 
     def begin(self, _, media):
         self.source = media.get_element().get_child_by_name("numbers")
-        GLib.timeout_add(40, self.push, self.source)
+        GLib.timeout_add(1000 // self.rate, self.push, self.source)
 
     def push(self, source):
         if source is not self.source:
             return False
         moment = time.time()
-        value = (int(moment * 25) & 0xFFFFFFF) << 28 | int(moment * 1000) % 86400000
+        value = (int(moment * self.rate) & 0xFFFFFFF) << 28 | int(moment * 1000) % 86400000
         check = 0xFF
         for place in range(48, -1, -8):
             check ^= value >> place & 0xFF
@@ -118,7 +119,7 @@ def main():
         if wish.get("deaf"):
             factory.connect("media-configure", deafen)
         if is_numbered(wish):
-            factory.connect("media-configure", Numbers(*wish.get("size", [320, 240])).begin)
+            factory.connect("media-configure", Numbers(wish.get("rate", 25), *wish.get("size", [320, 240])).begin)
         return factory
     factory = serve(wish)
     flags = GstRtsp.RTSPLowerTrans(0)

@@ -373,11 +373,16 @@ class NetworkCamera(InBrowser, Watching):
         cls.addClassCleanup(cls.camera.close)
         cls.steps = Camera(size=[640, 360], bitrate=1500, small=[320, 180, 200])
         cls.addClassCleanup(cls.steps.close)
+        # A key picture a second, which is ten pictures.
+        cls.slow = Camera(numbers=True, rate=10, deaf=True,
+                          encoder="tune=zerolatency sliced-threads=false key-int-max=10 option-string=scenecut=0 bframes=0")
+        cls.addClassCleanup(cls.slow.close)
         building = whep_gateway.directory()
         building["stations"] += [
-            {"username": name, "name": name, "door": "entrance", "camera": name} for name in ("street", "lane")]
+            {"username": name, "name": name, "door": "entrance", "camera": name} for name in ("street", "lane", "yard")]
         building["cameras"] += [
             {"id": "street", "source": cls.camera.url, "view": "always"},
+            {"id": "yard", "source": cls.slow.url, "view": "always"},
             {"id": "lane", "source": cls.steps.url, "substream": cls.steps.small, "view": "always"}]
         browser.websockets()
         cls.pages = browser.Pages({"index.html": PAGE, "player.js": PLAYER})
@@ -400,6 +405,39 @@ class NetworkCamera(InBrowser, Watching):
             self.browser.run("return await one.end()")
         print("network camera: joins after " + ", ".join(f"{delay:.0f}" for delay in delays) + " ms", flush=True)
         self.assertLess(max(delays), 2500, "less than a group of pictures")
+
+    def test_joins_at_every_picture_of_a_group_show_at_once_and_disturb_nobody(self):
+        wait_for("the camera is there", lambda: self.look("yard", name="first") == 201, 20)
+        self.sees(15, name="first")
+        # The first viewer's own counts say where in a group of pictures the camera is.
+        told = self.browser.run(f"""
+            window.joins = [];
+            const place = async () => {{ const stats = await first.stats(); return [stats.keyFramesDecoded, stats.framesDecoded]; }};
+            let [keys] = await place(), base;
+            for (let wanted = 0; wanted < 10;) {{
+              await new Promise(done => setTimeout(done, 10));
+              const [now, frames] = await place();
+              if (now > keys) {{ keys = now; base = frames; }}
+              if (base === undefined || (frames - base) % 10 !== wanted) continue;
+              joins.push(look({self.house.whep("yard")!r}, {self.house.token("yard")!r}));
+              wanted++;
+            }}
+            window.joins = await Promise.all(joins);
+            joins.forEach((one, at) => window['join' + at] = one);
+            return joins.map(one => one.status)""")
+        self.assertEqual(told, [201] * 10)
+        delays = []
+        for at in range(10):
+            seen = self.sees(12, name=f"join{at}")
+            self.fluent(seen)
+            self.undisturbed(seen)
+            delays.append(seen["first"])
+        print("at each picture of a group: " + ", ".join(f"{delay:.0f}" for delay in delays) + " ms", flush=True)
+        # Who had to wait for the next key picture would wait half a second in the middle, and connect before that.
+        self.assertLess(middle(delays), 600)
+        first = self.seen("first")
+        self.fluent(first)
+        self.undisturbed(first)
 
     def test_without_h264_the_picture_flows_at_once_between_two_key_pictures(self):
         wait_for("the camera is there", lambda: self.look("street", name="first") == 201, 20)
