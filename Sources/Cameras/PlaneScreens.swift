@@ -331,9 +331,11 @@ package final class PlaneScreens: Screens, ViewerSeats {
         "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=\(screen.parameters?.profileLevelID ?? "42e01f")"
     }
     let sound = [Format.assigned(8), Format.assigned(0)].compactMap { $0 }
+    // What is promised comes: of a camera without sound there is none.
+    let audio = format.sound == nil ? nil : PeerMedia(sound, .sendonly)
     let offer = plane.withPeer(leg) { connection, turn in
       connection.createOffer(
-        audio: PeerMedia(sound, .sendonly), video: PeerMedia([picture], .sendonly), &turn)
+        audio: audio, video: PeerMedia([picture], .sendonly), &turn)
     }
     guard let offer else { return nil }
     screen.legs.append(leg)

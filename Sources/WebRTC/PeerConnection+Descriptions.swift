@@ -128,17 +128,17 @@ extension PeerConnection {
 
   // MARK: As offerer
 
-  /// Our offer: sound, and a picture that we send. A further one keeps the lines of those before; with `restart` it
+  /// Our offer: sound, if there is any, and a picture that we send. A further one keeps the lines of those before; with `restart` it
   /// asks for new paths, the old ones carry on meanwhile.
   package func createOffer(
-    audio: PeerMedia, video: PeerMedia?, _ turn: inout Turn, restart: Bool = false
+    audio: PeerMedia?, video: PeerMedia?, _ turn: inout Turn, restart: Bool = false
   ) -> SessionDescription {
     if restart, !isOver {
       agent.restart(&turn)
       report(.restarted)
       takeEvents(&turn)
     }
-    var wishes: [(kind: StreamKind, media: PeerMedia)] = [(.audio, audio)]
+    var wishes: [(kind: StreamKind, media: PeerMedia)] = audio.map { [(.audio, $0)] } ?? []
     if var video {
       if !configuration.takesPictures { video.direction = video.direction.meeting(.sendonly) }
       if configuration.repairSource != nil { video.formats = video.formats.withRepairs }

@@ -29,8 +29,9 @@ extension PeerConnection {
     add("setup", setup.rawValue)
     add(media.direction.rawValue)
     add("rtcp-mux")
-    // Nothing else is spoken here. Whoever says so is answered likewise (draft-ietf-wish-whep-03 section 4.6.1).
-    if peer?.has("rtcp-mux-only") ?? false { add("rtcp-mux-only") }
+    // Nothing else is spoken here: offers say so (RFC 8858), and whoever says so is answered likewise
+    // (draft-ietf-wish-whep-03 section 4.6.1).
+    if peer?.has("rtcp-mux-only") ?? true { add("rtcp-mux-only") }
     if peer?.has("rtcp-rsize") ?? true { add("rtcp-rsize") }
     let further = kind == .video ? configuration.videoExtensions : []
     for (place, one) in ExtensionIDs.Kind.allCases.enumerated() where one == .mid || further.contains(one) {

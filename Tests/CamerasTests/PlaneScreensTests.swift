@@ -243,6 +243,7 @@ final class Guest {
     guest.step { connection, _ in connection.withdraw() }
     let seat = try #require(screens.propose(PlaneScreensTests.door, PlaneScreensTests.format))
     let proposal = try SessionDescription(parsing: seat.description)
+    #expect(proposal.media.map(\.kind) == [.video], "this camera has no sound")
     let taker = Guest(now)
     let answer = taker.step { connection, turn -> SessionDescription? in
       guard (try? connection.setRemote(offer: proposal)) != nil else { return nil }
@@ -252,6 +253,19 @@ final class Guest {
     #expect(theatre.plane.shown(on: seat.leg) == .none)
     #expect(screens.accept(try #require(answer), on: seat.leg) == nil)
     #expect(theatre.plane.shown(on: seat.leg) != .none)
+  }
+
+  @Test func whatIsOfferedOfACameraWithSoundHasSound() throws {
+    var format = PlaneScreensTests.format
+    format.sound = .pcmu
+    screens.begin(PlaneScreensTests.door, format)
+    let seat = try #require(screens.propose(PlaneScreensTests.door, format))
+    let proposal = try SessionDescription(parsing: seat.description)
+    #expect(proposal.media.map(\.kind) == [.audio, .video])
+    let speaksMultiplexedOnly = proposal.media.allSatisfy { line in
+      line.attributes.contains { $0.name == "rtcp-mux-only" }
+    }
+    #expect(speaksMultiplexedOnly)
   }
 
   @Test func newCredentialsRestartICEAndBrokenOnesChangeNothing() throws {
