@@ -16,8 +16,7 @@ BY_ITSELF = "by itself: run.py "
 # pictures or have a browser, and two that mostly wait.
 BUSY = ["page", "page_rings", "web_talks", "web_codecs", "networks", "whep_conformance", "whep_clients", "browsers"]
 WAITING = ["scanners", "cameras", "camera_faults", "house_rules", "pictures", "phones", "door_call", "doors", "transfers",
-           "ring_verb",
-           "credentials", "views", "upkeep", "wires", "names"]
+           "ring_verb", "credentials", "views", "upkeep", "wires", "names", "whep_suite_itself"]
 # These judge how soon something comes, or fill the machine by themselves.
 ALONE = ["whep", "attackers", "doorway", "web_clients"]
 

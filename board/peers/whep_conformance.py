@@ -20,6 +20,7 @@ import unittest
 from whep_endpoint_tests import Endpoint
 from whep_session_tests import Flood, Session
 from whep_suite import Suite
+from whep_waiting_tests import Checks, Patience
 
 # --- by itself ---------------------------------------------------------------------------------------------------
 
@@ -72,7 +73,7 @@ def main():
     given = words.parse_args()
     Suite.url, Suite.token, Suite.not_live, Suite.verify = given.url, given.token, given.not_live, given.verify
     Suite.origin = given.origin
-    tests = [test for kind in ([Endpoint, Session, Flood] if given.flood or given.list else [Endpoint, Session])
+    tests = [test for kind in [Endpoint, Session, Checks, Patience, *([Flood] if given.flood or given.list else [])]
              for test in unittest.defaultTestLoader.loadTestsFromTestCase(kind)]
     tests = [test for test in tests if given.only.lower() in test.sentence.lower()]
     if not given.flood:
@@ -92,7 +93,7 @@ def main():
 def load_tests(loader, standard, pattern):
     """Within this project: against the gateway, which the project's own module starts."""
     import whep_gateway
-    return unittest.TestSuite(loader.loadTestsFromTestCase(kind) for kind in whep_gateway.CONFORMANCE(Endpoint, Session, Flood))
+    return unittest.TestSuite(loader.loadTestsFromTestCase(kind) for kind in whep_gateway.CONFORMANCE(Endpoint, Session, Checks, Patience, Flood))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from whep_client import Description, Player, find_aiortc, fragment, offer
+from whep_client import Description, fragment, offer
 from whep_suite import FRAGMENT, SDP, Suite, draft
 
 
@@ -88,6 +88,24 @@ class Endpoint(Suite):
             self.assertGreaterEqual(len(section.get("ice-pwd") or ""), 22)
             self.assertRegex(section.get("fingerprint") or "", r"(?i)^sha-(256|384|512) ([0-9A-F]{2}:)+[0-9A-F]{2}$")
 
+    @draft("4.3.1", "RFC")
+    def test_who_offers_rtcp_mux_without_demanding_it_is_served(self):
+        # As browsers do; the word that demands it has no place in their offers (RFC 8858).
+        _, answer, _ = self.session(without=("rtcp-mux-only",))
+        self.assertTrue(all(section.has("rtcp-mux") for section in Description(answer.text).live))
+
+    @draft("4.3.1", "RFC")
+    def test_who_leaves_no_choice_of_the_dtls_role_is_answered_with_the_other(self):
+        for offered, wanted in [("active", "passive"), ("passive", "active")]:
+            _, answer, _ = self.session(setup=offered)
+            self.assertEqual({section.get("setup") for section in Description(answer.text).live}, {wanted}, "RFC 8842")
+
+    @draft("4.3.1", "RFC")
+    def test_a_player_that_waits_for_the_servers_dtls_is_served(self):
+        player, _, _ = self.connected(setup="passive", kinds=("video",))
+        self.assertEqual(player.dtls._role, "server")
+        player.decodes(5)
+
     @draft("4.3.1", "MUST")
     def test_the_answer_takes_no_extension_number_that_was_not_offered(self):
         sdp, answer, _ = self.session()
@@ -109,16 +127,6 @@ class Endpoint(Suite):
 
     # --- 4.3.2 counter-offers ---
 
-    def counter_offer(self):
-        """A 406 with an offer, if this server makes any: (the 406, the session's address)."""
-        for sdp in (offer(("video",), codecs=["X-NOBODY/90000"]), offer(("audio",)), offer(("application",), codecs=["X/1000"])):
-            answer = self.post(sdp)
-            if answer.status == 406 and answer.kind == SDP:
-                self.assertTrue(answer["Location"], answer)
-                self.sessions.append(self.place(answer))
-                return answer, self.place(answer)
-        self.skipTest("the server makes no counter-offers")
-
     @draft("4.3.2", "MUST")
     def test_a_counter_offer_is_an_offer_with_a_location(self):
         answer, _ = self.counter_offer()
@@ -128,6 +136,11 @@ class Endpoint(Suite):
             self.assertEqual(section.get("setup"), "actpass", "RFC 8842: an initial offer leaves the role open")
             self.assertTrue(section.get("ice-ufrag") and section.get("ice-pwd") and section.get("fingerprint"))
             self.assertIn(section.get("mid"), told.bundle)
+
+    @draft("4.6.1", "MUST")
+    def test_every_section_of_a_counter_offer_says_rtcp_mux_only(self):
+        answer, _ = self.counter_offer()
+        self.assertTrue(all(s.has("rtcp-mux") and s.has("rtcp-mux-only") for s in Description(answer.text).live))
 
     @draft("4.3.5", "MUST NOT")
     def test_a_counter_offer_is_neither_inactive_nor_recvonly(self):
@@ -150,14 +163,7 @@ class Endpoint(Suite):
 
     @draft("4.3.2", "MUST")
     def test_the_answer_to_a_counter_offer_is_taken_with_204_and_media_comes(self):
-        if not find_aiortc():
-            self.skipTest("aiortc is not installed")
-        answer, session = self.counter_offer()
-        player = Player(kinds=("audio",))
-        self.players.append(player)
-        told = self.patch(session, player.answer_to(answer.text), SDP)
-        self.assertEqual((told.status, told.body), (204, b""), told)
-        player.wait("ICE and DTLS are connected", lambda: player.peer.connectionState == "connected", 10)
+        self.answers(*self.counter_offer())
 
     @draft("4.3.2", "MUST")
     def test_a_malformed_answer_to_a_counter_offer_is_refused(self):
@@ -222,7 +228,7 @@ class Endpoint(Suite):
             self.skipTest("no endpoint without a source was named")
         answer = self.post(offer(), url=self.not_live, polite=False)
         self.assertEqual(answer.status, 409, answer)
-        self.assertRegex(answer["Retry-After"] or "", r"^\d+$")
+        self.assertIsNotNone(answer.patience, answer)
 
     @draft("4.3.8", "SHALL")
     def test_a_player_that_ends_dtls_has_ended_the_session(self):
@@ -230,16 +236,6 @@ class Endpoint(Suite):
         player.receives(5)
         player.close()
         self.wait("the session is gone", lambda: not self.alive(session), 10)
-
-    @draft("4.3.8", "SHALL")
-    def test_a_player_that_vanished_loses_its_session(self):
-        player, answer, session = self.connected()
-        if "a=ice-lite" in answer.text:
-            self.skipTest("ICE lite asks for no consent")
-        player.receives(5)
-        player.vanish()
-        # RFC 7675: consent is good for thirty seconds; then there is none.
-        self.wait("the session is gone", lambda: not self.alive(session), 75)
 
     # --- 4.4 ends ---
 

@@ -6,7 +6,7 @@ import threading
 
 import whep_client
 from whep_client import Description, find_aiortc, fragment, offer
-from whep_suite import FRAGMENT, SDP, Suite, draft
+from whep_suite import FRAGMENT, NOWHERE, SDP, Suite, draft
 
 EXTENSION = "urn:ietf:params:whep:ext"
 
@@ -36,7 +36,7 @@ class Session(Suite):
     @draft("4.5.1", "MUST")
     def test_what_is_not_supported_of_trickle_and_restart_is_422(self):
         sdp, answer, session = self.session()
-        trickle = self.patch(session, fragment(sdp, ["candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"]),
+        trickle = self.patch(session, fragment(sdp, [NOWHERE]),
                              If_Match=answer["ETag"] or "*")
         restart = self.patch(session, fragment(sdp, ufrag="anew", password=secrets.token_hex(12)), If_Match="*")
         works = [one.status // 100 == 2 for one in (trickle, restart)]
@@ -48,15 +48,12 @@ class Session(Suite):
 
     @draft("4.5.1", "MUST")
     def test_the_201_has_a_strong_entity_tag(self):
-        _, answer, _ = self.session()
-        self.can_restart(answer)
+        _, answer, _ = self.tagged()
         self.assertRegex(answer["ETag"], r'^"[^"]+"$')
 
     @draft("4.5.1", "MUST")
     def test_entity_tags_of_two_sessions_differ(self):
-        tags = [self.session()[1]["ETag"] for _ in range(3)]
-        if not all(tags):
-            self.skipTest("no ETag")
+        tags = [self.tagged()[1]["ETag"] for _ in range(3)]
         self.assertEqual(len(set(tags)), 3)
 
     @draft("4.5.1", "MUST")
@@ -66,21 +63,19 @@ class Session(Suite):
 
     @draft("4.5.1", "MUST")
     def test_a_patch_without_an_entity_tag_is_428(self):
-        sdp, answer, session = self.session()
-        self.can_restart(answer)
+        sdp, _, session = self.tagged()
         self.assertEqual(self.patch(session, fragment(sdp)).status, 428)
 
     @draft("4.5.1", "MUST")
     def test_a_patch_with_another_entity_tag_is_412(self):
-        sdp, answer, session = self.session()
-        self.can_restart(answer)
+        sdp, _, session = self.tagged()
         self.assertEqual(self.patch(session, fragment(sdp), If_Match='"of-another-session"').status, 412)
 
     @draft("4.5.1", "MAY")
     def test_patches_that_overlap_are_all_answered(self):
         sdp, answer, session = self.session()
         seen = []
-        body = fragment(sdp, ["candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"])
+        body = fragment(sdp, [NOWHERE])
         work = [threading.Thread(target=lambda: seen.append(self.patch(session, body, If_Match=answer["ETag"] or "*").status))
                 for _ in range(6)]
         for one in work:
@@ -104,7 +99,7 @@ class Session(Suite):
     @draft("4.5.2", "MUST")
     def test_a_trickle_is_204_without_content_and_entity_tag(self):
         sdp, answer, session = self.session()
-        told = self.patch(session, fragment(sdp, ["candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"], end=True),
+        told = self.patch(session, fragment(sdp, [NOWHERE], end=True),
                           If_Match=answer["ETag"] or "*")
         if told.status in (405, 422):
             self.skipTest("no trickle")
@@ -123,7 +118,7 @@ class Session(Suite):
                 "candidate:7 1 udp 1677729535 198.51.100.2 50002 typ srflx raddr 0.0.0.0 rport 0 generation 0 network-cost 999"):
             with self.subTest(candidate):
                 told = self.patch(session, fragment(
-                    sdp, [candidate, "candidate:9 1 udp 2130706431 192.0.2.9 40000 typ host"]), If_Match=answer["ETag"] or "*")
+                    sdp, [candidate, NOWHERE]), If_Match=answer["ETag"] or "*")
                 if told.status in (405, 422):
                     self.skipTest("no trickle")
                 self.assertEqual(told.status, 204, told)
@@ -177,7 +172,7 @@ class Session(Suite):
         ufrag, password = secrets.token_hex(4), secrets.token_hex(12)
         told = self.restart(session, sdp, ufrag, password)
         self.assertEqual(told.status, 200, told)
-        anew = fragment(sdp, ["candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"], ufrag, password)
+        anew = fragment(sdp, [NOWHERE], ufrag, password)
         self.assertEqual(self.patch(session, anew, If_Match=answer["ETag"]).status, 412)
         self.assertEqual(self.patch(session, anew, If_Match=told["ETag"]).status, 204)
 
@@ -347,8 +342,6 @@ class Session(Suite):
             self.assertTrue(address)
             self.assertTrue(parameters["rel"].startswith(EXTENSION), parameters)
             self.assertEqual(len(parameters["rel"].split()), 1, "one Link for each extension")
-        if not found:
-            self.skipTest("no extensions")
 
     @draft("4.10", "MUST NOT")
     def test_no_extension_is_needed_to_watch(self):
@@ -403,7 +396,7 @@ class Flood(Suite):
                 self.sessions.append(self.place(answer))
             seen[answer.status] = seen.get(answer.status, 0) + 1
             if answer.status in (429, 503):
-                self.assertRegex(answer["Retry-After"] or "0", r"^\d+$")
+                self.assertTrue(answer["Retry-After"] is None or answer.patience is not None, answer)
                 return
         self.fail(f"no limit within {most} requests: {seen}")
 
@@ -414,7 +407,7 @@ class Flood(Suite):
     @draft("5", "SHOULD")
     def test_patches_without_measure_meet_a_limit(self):
         sdp, answer, session = self.session()
-        body = fragment(sdp, ["candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"])
+        body = fragment(sdp, [NOWHERE])
         self.floods("PATCH", session, body, Content_Type=FRAGMENT, If_Match=answer["ETag"] or "*")
 
     @draft("5", "SHOULD")

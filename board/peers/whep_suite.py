@@ -1,11 +1,13 @@
 """What all tests of the WHEP conformance suite share: the server, asking it, and that what they open is closed again."""
 
+import secrets
 import time
 import unittest
 import urllib.parse
 
-from whep_client import Player, ask, find_aiortc, offer
+from whep_client import Description, Player, ask, find_aiortc, fragment, offer
 
+NOWHERE = "candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host"
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 
 
@@ -48,7 +50,8 @@ class Suite(unittest.TestCase):
     # --- asking ---
 
     def ask(self, method, url, body=None, kind=None, token=True, polite=True, **fields):
-        """One request. Who is told to come later comes later, as polite players do. `fields` with _ for -."""
+        """One request. Who is told to come later comes later, and who is sent elsewhere goes there, as polite players do.
+        `fields` with _ for -."""
         fields = {name.replace("_", "-"): value for name, value in fields.items() if value is not None}
         if kind:
             fields["Content-Type"] = kind
@@ -56,23 +59,26 @@ class Suite(unittest.TestCase):
             fields["Authorization"] = f"Bearer {self.token}"
         elif isinstance(token, str):
             fields["Authorization"] = f"Bearer {token}"
-        until = time.monotonic() + 45
+        until, ways = time.monotonic() + 45, 0
         while True:
             answer = ask(method, url, fields, body, verify=self.verify)
             self.seen_statuses.add((method, answer.status))
-            wait = answer["Retry-After"]
-            if not polite or answer.status not in (429, 503) or not wait or time.monotonic() + float(wait) > until:
+            if polite and answer.status in (307, 308) and answer["Location"] and ways < 5:
+                url, ways = urllib.parse.urljoin(url, answer["Location"]), ways + 1
+                continue
+            wait = answer.patience
+            if not polite or answer.status not in (429, 503) or wait is None or time.monotonic() + wait > until:
                 return answer
-            time.sleep(float(wait))
+            time.sleep(wait)
 
     def post(self, sdp, kind=SDP, url=None, **fields):
         answer = self.ask("POST", url or self.url, sdp, kind, **fields)
         if answer.status == 201 and answer["Location"]:
-            self.sessions.append(self.place(answer, url))
+            self.sessions.append(self.place(answer))
         return answer
 
-    def place(self, answer, url=None):
-        return urllib.parse.urljoin(url or self.url, answer["Location"])
+    def place(self, answer):
+        return urllib.parse.urljoin(answer.url, answer["Location"])
 
     def session(self, **options):
         """A session of a player that never comes: (its offer, the 201, its address)."""
@@ -84,13 +90,13 @@ class Suite(unittest.TestCase):
     def patch(self, session, body, kind=FRAGMENT, **fields):
         return self.ask("PATCH", session, body, kind, **fields)
 
-    def player(self, is_empty=False, **options):
+    def player(self, is_empty=False, setup="actpass", **options):
         """A player that posted its offer: (player, the 201, the session's address)."""
         if not find_aiortc():
             self.skipTest("aiortc is not installed")
         player = Player(**options)
         self.players.append(player)
-        answer = self.post(player.local(is_empty))
+        answer = self.post(player.local(is_empty, setup))
         self.assertEqual(answer.status, 201, answer)
         player.accept(answer.text)
         return player, answer, self.place(answer)
@@ -106,9 +112,39 @@ class Suite(unittest.TestCase):
     def alive(self, session):
         return self.ask("GET", session).status // 100 == 2
 
-    def can_restart(self, answer):
+    def tagged(self):
+        """A session of a server that takes candidates or restarts ICE, which must give it an entity tag."""
+        sdp, answer, session = self.session()
         if not answer["ETag"]:
-            self.skipTest("no ETag in the 201, so no ICE restart")
+            trickle = self.patch(session, fragment(sdp, [NOWHERE]), If_Match="*")
+            restart = self.patch(session, fragment(sdp, ufrag=secrets.token_hex(4), password=secrets.token_hex(12)), If_Match="*")
+            for what, told in (("candidates", trickle), ("a restart of ICE", restart)):
+                self.assertNotEqual(told.status // 100, 2, f"it takes {what}, and its 201 has no ETag")
+            self.skipTest("neither trickle nor restart is supported, so no ETag")
+        return sdp, answer, session
+
+    def counter_offer(self):
+        """A 406 with an offer, if this server makes any: (the 406, the session's address)."""
+        for sdp in (offer(("video",), codecs=["X-NOBODY/90000"]), offer(("audio",)), offer(("application",), codecs=["X/1000"])):
+            answer = self.post(sdp)
+            if answer.status == 406 and answer.kind == SDP:
+                self.assertTrue(answer["Location"], answer)
+                self.sessions.append(self.place(answer))
+                return answer, self.place(answer)
+        self.skipTest("the server makes no counter-offers")
+
+    def answers(self, answer, session):
+        """A player that answers a counter-offer and sees all that was promised there."""
+        if not find_aiortc():
+            self.skipTest("aiortc is not installed")
+        player = Player(kinds=("audio",))
+        self.players.append(player)
+        told = self.patch(session, player.answer_to(answer.text), SDP)
+        self.assertEqual((told.status, told.body), (204, b""), told)
+        player.wait("ICE and DTLS are connected", lambda: player.peer.connectionState == "connected", 10)
+        for section in Description(answer.text).live:
+            if section.direction.startswith("send"):
+                player.decodes(5, section.kind)
 
     def wait(self, what, condition, seconds):
         end = time.monotonic() + seconds
