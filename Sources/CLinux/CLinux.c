@@ -139,6 +139,7 @@ static int64_t clock_ns(clockid_t clock) {
 // CLOCK_BOOTTIME is not used: a gateway does not sleep, and deadlines of epoll run on CLOCK_MONOTONIC.
 int64_t clinux_monotonic(void) { return clock_ns(CLOCK_MONOTONIC); }
 int64_t clinux_wall(void) { return clock_ns(CLOCK_REALTIME); }
+int64_t clinux_thread_used(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 int clinux_random(uint64_t words[4]) {
   uint8_t *bytes = (uint8_t *)words;

@@ -36,10 +36,16 @@ package final class PlaneScreens: Screens, ViewerSeats {
     /// Nothing is handed in before the next key picture.
     var waits = true
     var legs: [LegID] = []
+    /// Seconds of a core for a second of pictures; nil before it was measured.
+    var load: Double?
   }
 
-  /// Cameras whose pictures are turned into VP8 at a time: each takes a good part of a core.
-  package static let twinLimit = 2
+  /// Cores that turning pictures into VP8 may take, all cameras together.
+  package static let twinShare = 1.0
+  /// What a camera is taken to cost before any was measured: much, as on a small board.
+  package static let twinGuess = 0.5
+  /// Cameras at a time however little they cost: each has a thread.
+  package static let twinLimit = 8
 
   let plane: Plane
   /// How ICE is done with a peer that offers this; with nil for offers of ours.
@@ -169,6 +175,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
       case .wantsKey:
         twin.waits = true
         self.whenKeyWanted?(camera)
+      case .load(let load): twin.load = load
       case .ended: self.lose(twin, of: camera)
       }
     }
@@ -218,7 +225,7 @@ package final class PlaneScreens: Screens, ViewerSeats {
   ) -> [UInt8]? {
     guard transcoders != nil, screen.format?.coding == .h264, offer.offersVP8 else { return nil }
     if screen.twin == nil {
-      guard screens.count(where: { $0.twin != nil }) < PlaneScreens.twinLimit else { return nil }
+      guard affordsTwin else { return nil }
       screen.twin = Twin()
     }
     guard let twin = screen.twin else { return nil }
@@ -229,6 +236,15 @@ package final class PlaneScreens: Screens, ViewerSeats {
     }
     twin.legs.append(leg)
     return answer.bytes
+  }
+
+  /// Whether one more camera's pictures can be turned into VP8 beside those that are: by what those cost as measured on
+  /// this machine.
+  private var affordsTwin: Bool {
+    let twins = screens.compactMap(\.twin)
+    let dearest = twins.compactMap(\.load).max() ?? PlaneScreens.twinGuess
+    let all = twins.reduce(dearest) { $0 + ($1.load ?? dearest) }
+    return twins.count < PlaneScreens.twinLimit && all <= PlaneScreens.twinShare
   }
 
   private func drop(_ twin: Twin, _ screen: Screen) {

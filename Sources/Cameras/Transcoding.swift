@@ -25,6 +25,8 @@ package enum TranscoderNews: Sendable {
   case picture(AccessUnit)
   /// What came could not be decoded: ask the source for a key picture.
   case wantsKey
+  /// What it takes: seconds of a core for a second of pictures, measured over the last one.
+  case load(Double)
   /// It ended by itself.
   case ended(SourceFault)
 }

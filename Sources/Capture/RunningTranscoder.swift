@@ -70,7 +70,7 @@ final class RunningTranscoder: Transcoder {
       switch news {
       case .ended: finish()
       case .wantsKey: isWaiting = true
-      case .began, .picture: break
+      case .began, .picture, .load: break
       }
       hear(news)
     }
@@ -133,6 +133,8 @@ private struct TranscoderLoop: ~Copyable {
   /// What decoded last has been encoded.
   private var isTold = false
   private var isBroken = false
+  /// From when on the load is measured: by the pictures' clock, and what the thread had used of the processor.
+  private var measured: (captured: Instant, used: Interval)?
 
   init(
     _ setting: TranscoderSetting, _ orders: Mailbox<TranscoderOrder>, _ news: Mailbox<TranscoderNews>
@@ -184,7 +186,10 @@ private struct TranscoderLoop: ~Copyable {
           tell(.wantsKey)
         }
       }
-      if let captured { try encode(captured) }
+      if let captured {
+        try encode(captured)
+        measure(captured)
+      }
     }
   }
 
@@ -211,6 +216,17 @@ private struct TranscoderLoop: ~Copyable {
       // After a picture that found no room, a decoder needs a key picture.
       if !isTold || !tell(.picture(unit)) { wantsKey = true }
     }
+  }
+
+  /// Tells once a second what all this takes.
+  private mutating func measure(_ captured: Instant) {
+    guard let (since, before) = measured, captured >= since, captured - since < .seconds(10) else {
+      return measured = (captured, SideThread.used)
+    }
+    guard captured - since >= .seconds(1) else { return }
+    let used = SideThread.used
+    tell(.load(Double((used - before).nanoseconds) / Double((captured - since).nanoseconds)))
+    measured = (captured, used)
   }
 
   @discardableResult private func tell(_ item: TranscoderNews) -> Bool {

@@ -18,6 +18,8 @@ package enum SideThread {
   /// Monotonic time, on the scale of every loop's `now`.
   package static var now: Instant { Instant(nanoseconds: clinux_monotonic()) }
   package static var wall: WallTime { WallTime(nanoseconds: clinux_wall()) }
+  /// What the calling thread has had of the processor.
+  package static var used: Interval { .nanoseconds(clinux_thread_used()) }
 
   /// Waits until one of at most two descriptors (-1 for none) is readable or in a bad way, or `deadline` has come.
   package static func wait(

@@ -213,14 +213,27 @@ final class Guest {
     #expect(theatre.machines.count == 2)
   }
 
-  @Test func onlySoManyCamerasAreTurnedIntoVP8() throws {
-    for place in 0..<PlaneScreens.twinLimit { _ = try leg(take([Guest.vp8], CameraID("\(place)"))) }
-    guard case .failure(.noCodec(let reason)) = take([Guest.vp8], CameraID("one more")) else {
-      Issue.record("it should be refused")
-      return
+  @Test func asManyCamerasAreTurnedIntoVP8AsTheMachineWasMeasuredToCarry() throws {
+    func isRefused(_ camera: String) -> Bool {
+      guard case .failure(.noCodec(let reason)) = take([Guest.vp8], CameraID(camera)) else { return false }
+      return reason.contains("H264") && reason.contains("VP8")
     }
-    #expect(reason.contains("H264") && reason.contains("VP8"))
+    // Nothing is measured yet.
+    for place in 0..<2 { _ = try leg(take([Guest.vp8], CameraID("\(place)"))) }
+    #expect(isRefused("2"))
+    // One is dear, the other is not known: it may be as dear.
+    theatre.machines[0].hear(.load(0.4))
+    #expect(isRefused("2"))
+    theatre.machines[1].hear(.load(0.2))
+    _ = try leg(take([Guest.vp8], CameraID("2")))
+    #expect(isRefused("3"))
+    // All are cheap: threads are the limit then.
+    for machine in theatre.machines { machine.hear(.load(0.05)) }
+    for place in 3..<PlaneScreens.twinLimit { _ = try leg(take([Guest.vp8], CameraID("\(place)"))) }
+    #expect(isRefused("one more"))
     #expect(theatre.plane.count == PlaneScreens.twinLimit)
+    // Whoever shares a camera's pictures costs nothing more.
+    _ = try leg(take([Guest.vp8], CameraID("0")))
   }
 
   @Test func whereNothingTurnsPicturesItIsSaid() {

@@ -30,12 +30,14 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     var pictures: [AccessUnit] = []
     var sizes: [String] = []
     var wishes = 0
+    var loads: [Double] = []
     var fault: SourceFault?
     func hear(_ news: TranscoderNews) {
       switch news {
       case .began(let width, let height): sizes.append("\(width)x\(height)")
       case .picture(let unit): pictures.append(unit)
       case .wantsKey: wishes += 1
+      case .load(let load): loads.append(load)
       case .ended(let fault): self.fault = fault
       }
     }
@@ -58,6 +60,8 @@ private func stream(_ count: Int, keys: [Int] = [], width: Int = 320, height: In
     #expect(listener.pictures[0].units == [0..<listener.pictures[0].bytes.count])
     #expect(abs(listener.pictures[15].captured.nanoseconds - 2_000_000_000) < 20_000)
     #expect(listener.fault == nil && listener.wishes == 0)
+    // A second and a third of pictures: what they took of the processor was told once.
+    #expect(listener.loads.count == 1 && listener.loads.allSatisfy { $0 > 0 && $0 < 20 })
   }
 
   @Test func widePicturesAreScaledDown() throws {

@@ -36,6 +36,8 @@ int clinux_wait_readable(int one, int other, int64_t nanoseconds);
 
 int64_t clinux_monotonic(void);
 int64_t clinux_wall(void);
+/// Nanoseconds of the processor that the calling thread has had.
+int64_t clinux_thread_used(void);
 /// Fills 32 bytes from getrandom, blocking until the kernel has its seed.
 int clinux_random(uint64_t words[4]);
 
