@@ -8,7 +8,8 @@ internal import Wire
 //
 // Its first attempt asks for the way that is remembered, else for the connection itself. When the camera plays and
 // nothing comes, a second attempt with the other way starts beside it; whichever brings the first packet stays and is
-// remembered, the other is told goodbye. Pictures are handed on as they came, from a key picture on; after a loss from
+// remembered, the other is told goodbye. A camera that does not set one way up is asked for the other, whatever it calls
+// its reason: many refuse what they do not know as a bad request, or say nothing. Pictures are handed on as they came, from a key picture on; after a loss from
 // the next one on, so that nothing broken is ever shown.
 //
 // It ends by itself with a reason as soon as it cannot go on: no answer, no pictures for a while, a wrong password, a
@@ -182,6 +183,8 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       patienceLeft -= 1
       again = (cameras.world.now + RTSPSource.recovery, attempt.transport)
     case .ended(.moved(let target)) where winner == nil: moved(target, attempt)
+    case .ended(let ending) where isOpen(attempt) && RTSPSource.isOfTheWay(ending):
+      goOtherWay(attempt, RTSPSource.fault(ending, attempt.address))
     case .ended(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
     case .broken where winner == nil && attempts.count == 1 && attempt.presentation == nil && !others.isEmpty:
       // Nothing answers at this address, or no camera does: the name has more.
@@ -189,10 +192,34 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       tried = []
       found(others.removeFirst())
       failEarly()
+    case .broken(let ending) where isOpen(attempt):
+      goOtherWay(attempt, RTSPSource.fault(ending, attempt.address))
     case .broken(let ending): failed(attempt, RTSPSource.fault(ending, attempt.address))
     case .unreachable(let failure):
       failed(attempt, SourceFault(.unreachable, "no datagrams can be received: \(failure)"))
     }
+  }
+
+  /// The camera said what it has, does not play yet, and was not asked for the other way.
+  private func isOpen(_ attempt: RTSPAttempt) -> Bool {
+    winner == nil && attempts.count == 1 && attempt.presentation != nil && attempt.playingSince == nil
+      && !tried.contains(attempt.transport.other)
+  }
+
+  /// Whether the other way may fare better: not where the camera said that it has no right, place or picture for us.
+  private static func isOfTheWay(_ ending: RTSPEnding) -> Bool {
+    switch ending {
+    case .refused(let status, _): status != 403
+    case .silent, .closed, .malformed: true
+    case .left, .otherTransport, .moved, .credentials, .missing, .busy, .presentation, .expired: false
+    }
+  }
+
+  private func goOtherWay(_ attempt: RTSPAttempt, _ fault: SourceFault) {
+    drop(attempt)
+    firstFailure = firstFailure ?? fault
+    self.attempt(attempt.transport.other, mayChange: false)
+    failEarly()
   }
 
   private func drop(_ attempt: RTSPAttempt) { attempts.removeAll { $0 === attempt } }

@@ -5,8 +5,14 @@ import Wire
 
 /// What a camera of the tests does, and gets wrong.
 struct CameraHabits {
-  enum Media { case both, connectionOnly, datagramsOnly, akuvox }
+  enum Media { case both, connectionOnly, datagramsOnly, neither, akuvox }
   var media = Media.both
+  /// What it says to whoever asks for a way that it does not have.
+  enum Refusal: Sendable {
+    case status(String)
+    case silence, hangUp, reset
+  }
+  var refusal = Refusal.status("461 Unsupported Transport")
   /// Says that it plays, and sends nothing this way.
   var muteOnConnection = false
   var muteInDatagrams = false
@@ -254,7 +260,16 @@ final class SimulatedCamera: SimulatedPeer {
       return reply(
         "200 OK",
         name + "Transport: RTP/AVP;unicast;mode=play;client_port=;server_port=51242-51243\r\n", "")
-    case (true, .datagramsOnly), (false, .connectionOnly): return reply("461 Unsupported Transport", "", "")
+    case (true, .datagramsOnly), (false, .connectionOnly), (_, .neither):
+      switch habits.refusal {
+      case .status(let status): return reply(status, "", "")
+      case .silence: return
+      case .hangUp: return hangUp(session)
+      case .reset:
+        // What is queued and never sent makes a reset of the end.
+        say("RTSP/1.0", session)
+        return hangUp(session, flushing: false)
+      }
     case (true, _):
       let channel: UInt8 = isSound ? 2 : 0
       if isSound { session.soundChannel = channel } else { session.channel = channel }
