@@ -44,5 +44,3 @@ struct vestibule_swr_functions {
 };
 
 extern struct vestibule_swr_functions swr;
-/// Opens the resampler besides. 1 when it stands.
-int vestibule_swr_prepare(void);

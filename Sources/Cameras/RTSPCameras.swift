@@ -45,6 +45,9 @@ package final class RTSPCameras: StreamsDelegate {
   package var whenLearnt: ((CameraID, RTSPKnowledge) -> Void)?
   /// Makes what turns a camera's AAC into PCMA; nil where nothing can.
   package var soundDecoder: ((AACFormat) -> (any SoundDecoder)?)?
+  /// Reads from the disk what the first decoder needs; on a worker.
+  package var loadSound: (@Sendable () -> Void)?
+  private var isSoundLoaded = false
   private var connections: [ConnectionID: RTSPAttempt] = [:]
   private var sockets: [SocketID: RTSPAttempt] = [:]
   /// Those that run, in the order in which they were opened.
@@ -70,6 +73,17 @@ package final class RTSPCameras: StreamsDelegate {
     guard knowledge[camera] != known else { return }
     knowledge[camera] = known
     whenLearnt?(camera, known)
+  }
+
+  /// Calls back when a decoder of sound can be made without waiting for the disk: now, or in a later turn.
+  func prepareSound(_ then: @escaping () -> Void) {
+    guard let load = loadSound, !isSoundLoaded else { return then() }
+    world.perform(on: .general) {
+      load()
+    } then: { [weak self] _ in
+      self?.isSoundLoaded = true
+      then()
+    }
   }
 
   // MARK: Sources

@@ -66,6 +66,17 @@ extension RTSPSource {
     }
   }
 
+  /// Sound in an encoding that nobody here reads.
+  static func fault(sound encoding: String) -> SourceFault {
+    SourceFault(
+      .coding,
+      "the sound is \(RTSPSource.printable(encoding)), which nobody here reads: set it to G.711 or AAC")
+  }
+
+  static let unreadableAAC = SourceFault(
+    .coding,
+    "the camera's AAC cannot be read: its description is wrong, or libavcodec or libswresample is missing")
+
   /// A stranger's words, short and on one line.
   private static func printable(_ text: String) -> String {
     String(

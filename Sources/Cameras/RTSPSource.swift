@@ -57,6 +57,8 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private var units: AudioUnits?
   private var decoder: (any SoundDecoder)?
   private var sound: SourceFormat.Sound?
+  /// Why the camera's sound cannot be heard, until it was told.
+  private var silence: SourceFault?
   private var format: SourceFormat?
   private var lastPacket: Instant?
   private var wishAt: Instant?
@@ -267,17 +269,32 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
       pictures = PictureStream(parameterSets: sets)
       watch = CodingWatch(hasParameters: sets.contains { $0[0] & 0x1F == 7 })
     }
+    silence = presentation.unusedSound.first.map { RTSPSource.fault(sound: $0) }
     for track in presentation.tracks.dropFirst() {
       switch track.coding {
       case .pcma: sound = .pcma
       case .pcmu: sound = .pcmu
       case .aac(let format):
-        decoder = cameras.soundDecoder?(format)
         units = AudioUnits(format)
-        sound = decoder == nil ? nil : .pcma
+        sound = cameras.soundDecoder == nil ? nil : .pcma
+        cameras.prepareSound { [weak self] in self?.prepare(format) }
       case .h264: break
       }
     }
+  }
+
+  private func prepare(_ format: AACFormat) {
+    guard !isOver else { return }
+    decoder = cameras.soundDecoder?(format)
+    if decoder == nil { silence = RTSPSource.unreadableAAC }
+    tellSilence()
+  }
+
+  /// After what the pictures are, which is news of its own.
+  private func tellSilence() {
+    guard format != nil, !isOver, let fault = silence else { return }
+    silence = nil
+    hear(.silent(fault))
   }
 
   // MARK: Media
@@ -315,6 +332,7 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
         if seen != format {
           format = seen
           hear(.began(seen))
+          tellSilence()
         }
         guard !isOver else { return }
         hear(.picture(unit))
@@ -326,10 +344,10 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
   private func tookSound(_ header: PacketHeader, _ payload: Span<UInt8>, _ captured: Instant) {
     // Sound before the first picture has no stream to be in.
     guard format != nil, sound != nil, !payload.isEmpty else { return }
-    guard let decoder else {
+    guard units != nil else {
       return hear(.sound([UInt8](payload), samples: payload.count, captured: captured))
     }
-    guard let frames = units?.receive(payload, timestamp: header.timestamp) else { return }
+    guard let decoder, let frames = units?.receive(payload, timestamp: header.timestamp) else { return }
     for frame in frames where !isOver {
       let samples = decoder.pcma(frame)
       if !samples.isEmpty { hear(.sound(samples, samples: samples.count, captured: captured)) }

@@ -18,6 +18,9 @@ package final class AACDecoder {
   private var failures = 0
   private var samples = [Int16](repeating: 0, count: AACDecoder.room)
 
+  /// Opens what it is made of, which reads files: once, on any thread. The first decoder does it otherwise.
+  package static func prepare() { _ = vestibule_swr_prepare() }
+
   /// `config` is the AudioSpecificConfig out of a session description. Nil when it cannot be read, or the library is
   /// missing.
   package init?(config: [UInt8]) {

@@ -3,6 +3,7 @@ import Directory
 import RTP
 import RTSP
 import Simulation
+import Synchronization
 import Testing
 import Wire
 
@@ -405,6 +406,17 @@ import Wire
     }
   }
 
+  private static let aacLine =
+    "m=audio 0 RTP/AVP 8\r\na=rtpmap:8 MPEG4-GENERIC/16000/1\r\n"
+    + "a=fmtp:8 mode=AAC-hbr;config=1408;sizeLength=13;indexLength=3;indexDeltaLength=3\r\na=control:sound\r\n"
+
+  /// Counts what a worker does.
+  private final class Counter: Sendable {
+    private let count = Atomic(0)
+    var value: Int { count.load(ordering: .acquiring) }
+    func add() { count.add(1, ordering: .acquiringAndReleasing) }
+  }
+
   /// Says how many frames it has seen, in two bytes of PCMA each.
   private final class Decoder: SoundDecoder {
     var frames: [[UInt8]] = []
@@ -416,9 +428,7 @@ import Wire
 
   @Test func soundInAACIsHandedOnAsPCMAWhereSomethingCanReadIt() {
     var habits = CameraHabits()
-    habits.soundLine =
-      "m=audio 0 RTP/AVP 8\r\na=rtpmap:8 MPEG4-GENERIC/16000/1\r\n"
-      + "a=fmtp:8 mode=AAC-hbr;config=1408;sizeLength=13;indexLength=3;indexDeltaLength=3\r\na=control:sound\r\n"
+    habits.soundLine = RTSPSourceTests.aacLine
     habits.sound = [0, 16, 0, 3 << 3, 7, 8, 9]
     let wiring = Wiring(habits)
     let decoder = Decoder()
@@ -444,6 +454,50 @@ import Wire
     #expect(silent.watcher.formats.map(\.sound) == [nil])
     #expect(silent.watcher.sounds == 0)
     #expect(silent.watcher.pictures.count > 20)
+    #expect(silent.watcher.silences.count == 1)
+  }
+
+  @Test func whatReadsSoundIsLoadedByAWorkerBeforeItIsMade() {
+    var habits = CameraHabits()
+    habits.soundLine = RTSPSourceTests.aacLine
+    habits.sound = [0, 16, 0, 3 << 3, 7, 8, 9]
+    let wiring = Wiring(habits)
+    let loads = Counter()
+    var loadedBefore: [Int] = []
+    wiring.inGateway {
+      $0.cameras.loadSound = { loads.add() }
+      $0.cameras.soundDecoder = { _ in
+        loadedBefore.append(loads.value)
+        return loadedBefore.count == 1 ? nil : Decoder()
+      }
+      $0.open()
+    }
+    wiring.run(.seconds(3))
+    // What cannot be read all the same is said once, after the beginning.
+    #expect(loadedBefore == [1])
+    #expect(wiring.watcher.silences.map(\.kind) == [.coding] && wiring.watcher.sounds == 0)
+    #expect(wiring.watcher.pictures.count > 20)
+    if case .began? = wiring.watcher.news.first?.1 {} else { Issue.record("something came before") }
+    wiring.inGateway {
+      $0.source?.stop()
+      $0.news = []
+      $0.open()
+    }
+    wiring.run(.seconds(3))
+    #expect(loadedBefore == [1, 1])
+    #expect(wiring.watcher.silences.isEmpty && wiring.watcher.sounds > 20)
+  }
+
+  @Test func whySoundOfAnotherKindIsNotHeardIsTold() {
+    var habits = CameraHabits()
+    habits.soundLine = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-16/8000\r\na=control:sound\r\n"
+    let wiring = opened(habits)
+    #expect(
+      wiring.watcher.silences == [
+        SourceFault(
+          .coding, "the sound is G726-16, which nobody here reads: set it to G.711 or AAC")
+      ])
+    #expect(wiring.watcher.formats.map(\.sound) == [nil] && wiring.watcher.pictures.count > 20)
   }
 
   @Test func oneSeedIsOneRun() {

@@ -50,6 +50,9 @@ final class Watcher: SimulatedPeer {
     news.compactMap { if case .picture(let unit) = $0.1 { ($0.at, unit.isKey) } else { nil } }
   }
   var sounds: Int { news.count { if case .sound = $0.1 { true } else { false } } }
+  var silences: [SourceFault] {
+    news.compactMap { if case .silent(let fault) = $0.1 { fault } else { nil } }
+  }
   var formats: [SourceFormat] {
     news.compactMap { if case .began(let format) = $0.1 { format } else { nil } }
   }

@@ -9,6 +9,8 @@
 /// Opens the libraries whose version matches the headers this was built with. 1 when they stand. Any thread; the
 /// work is done once.
 int vestibule_av_prepare(void);
+/// Opens the resampler besides. 1 when it stands.
+int vestibule_swr_prepare(void);
 
 // G.722
 
