@@ -290,6 +290,8 @@ package final class CameraKeeper {
   private func fail(_ record: Record, _ fault: SourceFault) {
     let now = clock()
     record.fault = fault
+    // A source that finds out itself says so; one that hangs is found out here.
+    if fault.kind == .frozen, record.began != nil { record.figures.freezes += 1 }
     if let place = SourceFault.Kind.allCases.firstIndex(of: fault.kind) { record.figures.faults[place] += 1 }
     let worked = record.began.map { now - $0 } ?? .zero
     record.retry = now + record.backoff.delay(after: fault, worked: worked, random: &random)
@@ -325,7 +327,6 @@ package final class CameraKeeper {
       case .starting:
         fail(record, SourceFault(.frozen, "no picture came within \(CameraKeeper.start.seconds) s"))
       case .live, .warm:
-        record.figures.freezes += 1
         fail(record, SourceFault(.frozen, "no picture has come for \(CameraKeeper.freeze.seconds) s"))
       case .backingOff, .faulty: take(.due, record)
       }

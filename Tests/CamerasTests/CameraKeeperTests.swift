@@ -212,6 +212,19 @@ final class Studio: CameraOpener, Screens {
     #expect(studio.shown.count == shown && studio.state == .starting)
   }
 
+  @Test func aSourceThatFindsItselfFrozenCountsAsThat() {
+    let studio = Studio()
+    studio.keeper.watch(Studio.door)
+    studio.last.begin()
+    studio.last.show()
+    studio.last.end(.frozen)
+    #expect(studio.keeper.figures(of: Studio.door)?.freezes == 1)
+    studio.pass(.seconds(1))
+    // One that never began did not stop.
+    studio.last.end(.frozen)
+    #expect(studio.sources.count == 2 && studio.keeper.figures(of: Studio.door)?.freezes == 1)
+  }
+
   @Test func oneThatNeverShowsAnythingIsGivenUp() {
     let studio = Studio()
     studio.keeper.watch(Studio.door)
