@@ -72,6 +72,7 @@ package final class CameraKeeper {
     var fault: SourceFault?
     var silence: SourceFault?
     var format: SourceFormat?
+    var pace = PicturePace()
     var figures = CameraFigures()
 
     init(_ camera: Camera, now: Instant) {
@@ -196,8 +197,13 @@ package final class CameraKeeper {
 
   package func requestKeyFrame(_ camera: CameraID) { record(camera)?.source?.requestKeyFrame() }
 
-  package func limit(_ camera: CameraID, bitsPerSecond: Int, framesPerSecond: Int) {
-    record(camera)?.source?.limit(bitsPerSecond: bitsPerSecond, framesPerSecond: framesPerSecond)
+  /// Its viewers can take so much: as many pictures as suit that.
+  package func limit(_ camera: CameraID, bitsPerSecond: Int) {
+    guard let record = record(camera), let source = record.source, let format = record.format else { return }
+    let frames = record.pace.suited(
+      bitsPerSecond: bitsPerSecond, width: format.width, height: format.height,
+      most: record.camera.capture.framesPerSecond)
+    source.limit(bitsPerSecond: bitsPerSecond, framesPerSecond: frames)
   }
 
   // MARK: What is told of it
@@ -244,6 +250,7 @@ package final class CameraKeeper {
     record.began = nil
     record.lastPicture = nil
     record.retry = nil
+    record.pace = PicturePace()
     record.figures.openings += 1
     let serial = record.serial
     record.source = opener.open(record.camera) { [weak self, weak record] news in

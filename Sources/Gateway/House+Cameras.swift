@@ -18,8 +18,6 @@ internal import Wire
 
 extension House {
   private static let knowledge = "rtsp."
-  /// Pictures a second that viewers are shown at most.
-  static let pictureRate = 30
 
   /// Takes up the building's cameras, with what was learnt about them.
   func openCameras(_ stored: StoredState) {

@@ -93,9 +93,7 @@ extension House {
     case .failed(let leg): if !whep.lost(leg) { calls.mediaFailed(MediaLegID(leg.handle), &turn) }
     case .keyFrameWanted(let feed): screens.keyFrameWanted(feed).map { cameras.requestKeyFrame($0) }
     case .rateWanted(let feed, let bits):
-      screens.rateWanted(feed, bitsPerSecond: bits).map {
-        cameras.limit($0, bitsPerSecond: bits, framesPerSecond: House.pictureRate)
-      }
+      screens.rateWanted(feed, bitsPerSecond: bits).map { cameras.limit($0, bitsPerSecond: bits) }
     case .picture(let leg, let picture): pictures.take(picture, from: leg)
     case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
       // Calls looks at the counts of its legs itself; nobody else asks.

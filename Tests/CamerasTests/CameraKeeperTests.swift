@@ -13,7 +13,7 @@ final class Studio: CameraOpener, Screens {
     var isStopped = false
     var hasEnded = false
     var wishes = 0
-    var limits: [Int] = []
+    var limits: [[Int]] = []
 
     init(_ camera: CameraID, _ number: Int, _ hear: @escaping (SourceNews) -> Void) {
       self.camera = camera
@@ -21,7 +21,7 @@ final class Studio: CameraOpener, Screens {
       self.hear = hear
     }
     func requestKeyFrame() { wishes += 1 }
-    func limit(bitsPerSecond: Int, framesPerSecond: Int) { limits.append(bitsPerSecond) }
+    func limit(bitsPerSecond: Int, framesPerSecond: Int) { limits.append([bitsPerSecond, framesPerSecond]) }
     func stop() { isStopped = true }
     var runs: Bool { !isStopped && !hasEnded }
 
@@ -252,8 +252,29 @@ final class Studio: CameraOpener, Screens {
     studio.keeper.requestKeyFrame(Studio.door)
     studio.keeper.watch(Studio.door)
     studio.keeper.requestKeyFrame(Studio.door)
-    studio.keeper.limit(Studio.door, bitsPerSecond: 300_000, framesPerSecond: 10)
-    #expect(studio.last.wishes == 1 && studio.last.limits == [300_000])
+    studio.last.begin()
+    studio.keeper.limit(Studio.door, bitsPerSecond: 300_000)
+    #expect(studio.last.wishes == 1 && studio.last.limits == [[300_000, 25]])
+  }
+
+  @Test func aNarrowPathIsGivenFewerPicturesAndNotWorseOnesOnly() {
+    let studio = Studio()
+    studio.keeper.watch(Studio.door)
+    studio.last.begin()
+    // A little more than where it went down does not bring it up again.
+    for bits in [250_000, 229_000, 235_000, 114_000, 120_000, 180_000, 100_000_000] {
+      studio.keeper.limit(Studio.door, bitsPerSecond: bits)
+    }
+    #expect(studio.last.limits.map { $0[1] } == [25, 12, 12, 8, 8, 12, 25])
+    // The next source begins with all of them.
+    studio.keeper.limit(Studio.door, bitsPerSecond: 100_000)
+    #expect(studio.last.limits.last?[1] == 8)
+    studio.last.show()
+    studio.last.end(.gone)
+    studio.pass(.seconds(1))
+    studio.last.begin()
+    studio.keeper.limit(Studio.door, bitsPerSecond: 235_000)
+    #expect(studio.last.limits == [[235_000, 25]])
   }
 
   @Test func soundIsPassedOnOnlyWhereItWasAnnounced() {
