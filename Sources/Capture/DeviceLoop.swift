@@ -16,6 +16,8 @@ struct DeviceLoop {
   static let release = Interval.seconds(2)
   /// How long a device may take to its first picture, and then between two.
   static let patience = (first: Interval.seconds(10), then: Interval.seconds(5))
+  /// Between two wishes for a key picture while none comes.
+  static let wish = Interval.seconds(1)
 
   static func run(
     _ path: String, _ capture: Capture, devices: any CaptureDevices, orders: Mailbox<Order>, outlet: Outlet
@@ -79,12 +81,18 @@ struct DeviceLoop {
     var lastPicture = SideThread.now
     var patience = patience.first
     var origin: Instant?
-    if let rate = capture.bitRate { _ = device.aim(bitsPerSecond: rate * 1000) }
+    // What viewers can take follows what they were sent: without an end, each would raise the other. A driver remembers
+    // what was asked of it last, so it is told at once.
+    let most = mostBits(device.format, capture)
+    _ = device.aim(bitsPerSecond: most)
+    var wishedAt: Instant?
     while try wait(device, path, &wishes, lastPicture, patience) {
-      if let (bits, _) = wishes.takeLimit() {
-        _ = device.aim(bitsPerSecond: min(bits, capture.bitRate.map { $0 * 1000 } ?? bits))
+      if let (bits, _) = wishes.takeLimit() { _ = device.aim(bitsPerSecond: min(bits, most)) }
+      let now = SideThread.now
+      if wishes.wantsKey || outlet.wantsKey, wishedAt.map({ now - $0 >= wish }) ?? true {
+        wishedAt = now
+        if device.forceKeyPicture() { wishes.wantsKey = false }
       }
-      if wishes.wantsKey || outlet.wantsKey, device.forceKeyPicture() { wishes.wantsKey = false }
       var unit: AccessUnit?
       let came = try take(device) { bytes, captured in
         let start = origin ?? captured
@@ -100,10 +108,24 @@ struct DeviceLoop {
       case .picture(let whole, let width, let height):
         lastPicture = SideThread.now
         patience = Self.patience.then
+        if whole.isKey {
+          wishes.wantsKey = false
+          wishedAt = nil
+        }
         outlet.begin(SourceFormat(coding: .h264, width: width, height: height, isOurs: false))
         outlet.post(whole)
       }
     }
+  }
+
+  /// The most that an encoder in the device may take: what is configured, else what suits size and rate.
+  private static func mostBits(_ format: CaptureFormat, _ capture: Capture) -> Int {
+    if let rate = capture.bitRate { return rate * 1000 }
+    if let set = capture.controls.first(where: { CaptureControl.isSame($0.name, "Video Bitrate") }) {
+      return set.value
+    }
+    return VideoSetting.usualBitRate(
+      width: format.width, height: format.height, picturesPerSecond: format.framesPerSecond)
   }
 
   // MARK: Raw pixels and MJPEG

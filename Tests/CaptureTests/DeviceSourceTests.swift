@@ -121,9 +121,12 @@ private func packed(_ picture: Picture) -> [UInt8] {
       devices.give(bytes, at: Instant(nanoseconds: 1_000_000_000 + 33_333_333 * Int64(place)))
     }
     #expect(stage.runs { stage.pictures.count == 3 })
+    var notes = devices.notes()
+    // One wish for a key picture is enough, however many others come before it.
+    #expect(notes.count { $0 == "key" } == 1)
     source.requestKeyFrame()
     source.limit(bitsPerSecond: 200_000, framesPerSecond: 5)
-    var notes: [String] = []
+    notes = []
     #expect(
       stage.runs {
         notes += devices.notes()
@@ -133,6 +136,35 @@ private func packed(_ picture: Picture) -> [UInt8] {
     #expect(stage.formats == [SourceFormat(coding: .h264, width: 320, height: 240, isOurs: false)])
     #expect(stage.pictures[0].annexB == coded[3])
     #expect(stage.pictures[1].annexB == coded[4])
+  }
+
+  @Test(arguments: [
+    (Int?.none, [CaptureControl](), 230_400), (500, [], 500_000),
+    (nil, [CaptureControl(name: "video_bitrate", value: 900_000)], 900_000),
+  ])
+  func theRateOfAnEncoderInTheDeviceHasAnEnd(_ bitRate: Int?, _ controls: [CaptureControl], _ most: Int) {
+    let devices = FakeDevices(h264)
+    let stage = Stage(devices)
+    defer { stage.reactor.retire() }
+    var capture = Capture.small
+    capture.bitRate = bitRate
+    capture.controls = controls.map { Capture.Control(name: $0.name, value: $0.value) }
+    let source = stage.open(path, capture)
+    defer { source.stop() }
+    var notes: [String] = []
+    func aims(_ count: Int) -> Bool {
+      stage.runs {
+        notes += devices.notes().filter { $0.hasPrefix("aim ") }
+        return notes.count >= count
+      }
+    }
+    // What an earlier run asked of the driver is forgotten.
+    #expect(aims(1))
+    source.limit(bitsPerSecond: 100_000, framesPerSecond: 30)
+    #expect(aims(2))
+    source.limit(bitsPerSecond: 100_000_000, framesPerSecond: 30)
+    #expect(aims(3))
+    #expect(notes == ["aim \(most)", "aim 100000", "aim \(most)"])
   }
 
   @Test(arguments: [
