@@ -83,7 +83,7 @@ extension Plane {
   package func show(_ id: FeedID, on leg: LegID) -> Bool {
     guard let feed = feed(id), let peer = peer(leg), let stream = peer.video else { return false }
     let before = stream.viewer
-    hide(on: leg)
+    unseat(leg)
     if let source = stream.heardFrom {
       source.links.removeAll { $0.sink === stream }
       stream.heardFrom = nil
@@ -94,17 +94,30 @@ extension Plane {
     feed.viewers.append(viewer)
     viewer.settle()
     if let sound = feed.sound { join(sound, peer.audio) }
+    if let left = before?.feed, left !== feed { reviewRate(of: left) }
     if stream.destination != nil { begin(viewer) }
     return true
   }
 
   /// The leg shows nothing any more.
   package func hide(on leg: LegID) {
+    guard let feed = peer(leg)?.video?.viewer?.feed else { return }
+    unseat(leg)
+    reviewRate(of: feed)
+  }
+
+  private func unseat(_ leg: LegID) {
     guard let peer = peer(leg), let viewer = peer.video?.viewer else { return }
     peer.video?.viewer = nil
     if let timer = viewer.timer { wheel.cancel(timer) }
     viewer.feed.viewers.removeAll { $0 === viewer }
     if let sound = viewer.feed.sound { part(sound, peer.audio) }
+  }
+
+  /// Somebody looks no more: whoever stays need not wait until it is time for what that one could not take.
+  private func reviewRate(of feed: Feed) {
+    feed.rateTold = nil
+    settleRate(of: feed, at: world.now)
   }
 
   /// What a leg shows; `.none` for nothing.

@@ -191,7 +191,7 @@ package enum MediaEvent: Hashable, Sendable {
   case failed(LegID)
   /// Whoever makes a feed's pictures shall make a key picture; paced, however many ask.
   case keyFrameWanted(FeedID)
-  /// What the feed's viewers can take, in bits a second.
+  /// What the feed's viewers can take, in bits a second; `BandwidthEstimate.most` when nothing holds them back any more.
   case rateWanted(FeedID, bitsPerSecond: Int)
   /// A picture of a leg that is tapped, from a key picture on and after each loss from the next one on.
   case picture(LegID, AccessUnit)

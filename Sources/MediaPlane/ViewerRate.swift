@@ -3,7 +3,8 @@
 //
 // A viewer whose path is full gets whole pictures only as far as they fit: key pictures when even that is too much. A
 // source that can follow is asked for what the slowest of those takes who are worth waiting for: one far below the others,
-// or below any picture, is left to its key pictures.
+// or below any picture, is left to its key pictures. A path that was never seen to be full holds nobody back: what is known
+// of it is what was sent, and a quiet picture would keep itself small for ever.
 
 internal import RTP
 internal import Wire
@@ -56,28 +57,36 @@ extension Plane {
   }
 
   /// Tells the source when what it should send is another: less at once, more now and then.
-  private func settleRate(of feed: Feed, at now: Instant) {
-    guard let wanted = Plane.rate(feed.viewers.compactMap(\.estimate.bitsPerSecond)) else { return }
-    if let told = feed.rate, let at = feed.rateTold {
-      let isLess = wanted < told * 9 / 10
-      let isMore = wanted > told * 11 / 10
-      guard isLess || isMore, now - at >= (isLess ? Plane.rateGap / 4 : Plane.rateGap) else {
-        return
+  func settleRate(of feed: Feed, at now: Instant) {
+    let paths = feed.viewers.compactMap { viewer in
+      viewer.estimate.bitsPerSecond.map {
+        PathRate(bitsPerSecond: $0, isLimit: viewer.estimate.hasLimit)
       }
     }
+    let wanted = Plane.rate(paths) ?? BandwidthEstimate.most
+    // A source begins with what is usual for it.
+    let told = feed.rate ?? BandwidthEstimate.most
+    let isLess = wanted < told * 9 / 10
+    let isMore = wanted > told * 11 / 10
+    guard isLess || isMore else { return }
+    if let at = feed.rateTold, now - at < (isLess ? Plane.rateGap / 4 : Plane.rateGap) { return }
     feed.rate = wanted
     feed.rateTold = now
     tell(.rateWanted(feed.id, bitsPerSecond: wanted))
   }
 
-  /// What all of them can take who are worth waiting for, in bits a second; nil when nobody is known.
-  package static func rate(_ estimates: [Int]) -> Int? {
-    guard !estimates.isEmpty else { return nil }
-    let sorted = estimates.sorted()
-    let middle = sorted[sorted.count / 2]
-    let worth = sorted.first { $0 >= slowest && $0 * farBelow >= middle } ?? slowest
+  /// What all of them can take who are worth waiting for, in bits a second; nil when no path of theirs was seen to be full.
+  package static func rate(_ paths: [PathRate]) -> Int? {
+    let sorted = paths.sorted { $0.bitsPerSecond < $1.bitsPerSecond }
+    guard !sorted.isEmpty else { return nil }
+    // Of those that were not, at least what they have carried is known.
+    let middle = sorted[sorted.count / 2].bitsPerSecond
+    let worth = sorted.filter { $0.bitsPerSecond >= slowest && $0.bitsPerSecond * farBelow >= middle }
+    guard let least = worth.first(where: \.isLimit)?.bitsPerSecond ?? (worth.isEmpty ? slowest : nil) else {
+      return nil
+    }
     // Something is left for sound and for what is sent again.
-    return worth * 9 / 10
+    return least * 9 / 10
   }
 
   /// A picture passes somebody who waits for a key picture.
@@ -87,5 +96,17 @@ extension Plane {
     guard viewer.pacer.isBalanced else { return }
     viewer.waitingSince = now
     requestKeyPicture(viewer.feed)
+  }
+}
+
+/// What is known of one viewer's path.
+package struct PathRate: Hashable, Sendable {
+  package var bitsPerSecond: Int
+  /// It was seen to be full; otherwise this is no more than what was tried.
+  package var isLimit: Bool
+
+  package init(bitsPerSecond: Int, isLimit: Bool) {
+    self.bitsPerSecond = bitsPerSecond
+    self.isLimit = isLimit
   }
 }

@@ -31,6 +31,11 @@ struct Cinema {
     }
   }
 
+  /// What the camera was asked for since the last time, in bits a second.
+  func rates() -> [Int] {
+    bench.events().compactMap { if case .rateWanted(feed, let bits) = $0 { bits } else { nil } }
+  }
+
   func spectator(_ number: UInt16 = 0) throws -> Spectator {
     let spectator = try Spectator(bench, number: number)
     try spectator.ask(for: feed)
