@@ -37,6 +37,11 @@ package struct RTSPKnowledge: Hashable, Sendable {
   }
 }
 
+extension CameraID {
+  /// Under which what is learnt of a camera's smaller stream is kept: no camera is named so.
+  package var substream: CameraID { CameraID(rawValue + "/substream") }
+}
+
 package final class RTSPCameras: StreamsDelegate {
   let world: any World
   let streams: Streams
@@ -64,7 +69,7 @@ package final class RTSPCameras: StreamsDelegate {
   /// What was kept from an earlier run.
   package func know(_ known: RTSPKnowledge, of camera: CameraID) { knowledge[camera] = known }
 
-  /// The camera was replaced, or its certificate: it is met as a stranger.
+  /// The camera was replaced, or its certificate: it is met as a stranger. Of its smaller stream nothing is forgotten.
   package func forget(_ camera: CameraID) { knowledge[camera] = nil }
 
   func known(of camera: CameraID) -> RTSPKnowledge { knowledge[camera] ?? RTSPKnowledge() }
@@ -105,6 +110,13 @@ package final class RTSPCameras: StreamsDelegate {
   ) -> any CameraSource {
     let credentials = user.map { RTSPCredentials(user: $0, password: password) }
     return open(camera, url: url, credentials: credentials, hear: hear)
+  }
+
+  /// Opens a camera's smaller stream likewise. Another host may send it, in another way: what is learnt is kept apart.
+  package func openSubstream(
+    of camera: CameraID, url: String, user: String?, password: String, hear: @escaping (SourceNews) -> Void
+  ) -> any CameraSource {
+    open(camera.substream, url: url, user: user, password: password, hear: hear)
   }
 
   func closed(_ source: RTSPSource) { sources.removeAll { $0 === source } }

@@ -34,8 +34,8 @@ final class CameraWays: CameraOpener, SubstreamOpener {
 
   func openSubstream(of id: CameraID, hear: @escaping (SourceNews) -> Void) -> (any CameraSource)? {
     guard let camera = camera(id), let url = camera.substream else { return nil }
-    return network.open(
-      id, url: url, user: camera.username, password: password(.camera(id)) ?? "", hear: hear)
+    return network.openSubstream(
+      of: id, url: url, user: camera.username, password: password(.camera(id)) ?? "", hear: hear)
   }
 }
 

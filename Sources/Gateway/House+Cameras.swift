@@ -41,12 +41,18 @@ extension House {
 
   /// The directory is another one. What was learnt about a camera whose source changed is another camera's.
   func replaceCameras(from old: Building, to new: Building) {
-    for camera in old.cameras where new.camera(camera.id)?.source != camera.source {
-      network.forget(camera.id)
-      gateway.keeper.commit([.setting(House.knowledge + camera.id.rawValue, "")])
+    for camera in old.cameras {
+      let now = new.camera(camera.id)
+      if now?.source != camera.source { forget(camera.id) }
+      if camera.substream != nil, now?.substream != camera.substream { forget(camera.id.substream) }
     }
     cameras.serve(new.cameras)
     whep.review()
+  }
+
+  private func forget(_ camera: CameraID) {
+    network.forget(camera)
+    gateway.keeper.commit([.setting(House.knowledge + camera.rawValue, "")])
   }
 
   // MARK: News
