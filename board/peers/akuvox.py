@@ -54,6 +54,7 @@ class Akuvox:
     """One camera at `address:port`. Habits:
       user, password      digest is asked for, with MD5 and no quality of protection
       answers_tcp_with_udp    a TCP SETUP gets `RTP/AVP;unicast;mode=play;client_port=;server_port=…`
+      refuses_tcp         a TCP SETUP gets this status
       names_ports         `client_port` is repeated in answers to UDP
       mute                plays, and sends nothing
       places              so many sessions at a time; the next DESCRIBE gets 453
@@ -192,6 +193,8 @@ class Akuvox:
         return f'WWW-Authenticate: Digest realm="AKUVOX", nonce="{self.nonce}"'
 
     def set_up(self, name, peer, transport, reply):
+        if "/TCP" in transport and self.habits.get("refuses_tcp"):
+            return reply(self.habits["refuses_tcp"])
         if "/TCP" in transport and not self.habits["answers_tcp_with_udp"]:
             return reply("461 Unsupported Transport")
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -281,6 +281,13 @@ class AkuvoxStation(Watching):
         self.watch(known="datagrams -").sees(10)
         self.assertEqual(self.methods(camera), ["DESCRIBE", "SETUP", "PLAY"])
 
+    def test_one_that_calls_tcp_a_bad_request_is_asked_for_datagrams(self):
+        camera = self.camera(refuses_tcp="400 Bad Request")
+        viewer = self.watch()
+        viewer.sees(10)
+        self.assertEqual(self.methods(camera), ["DESCRIBE", "SETUP", "DESCRIBE", "SETUP", "PLAY"])
+        self.assertEqual(viewer.told("learnt"), ["datagrams -"])
+
     def test_its_digest_is_answered_on_both_connections(self):
         camera = self.camera(user="admin", password="akuvox")
         self.watch(user="admin", password="akuvox").sees(10)
