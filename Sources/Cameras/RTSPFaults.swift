@@ -53,19 +53,6 @@ extension RTSPSource {
     }
   }
 
-  static func fault(_ verdict: CodingWatch.Verdict) -> SourceFault {
-    switch verdict {
-    case .h265:
-      SourceFault(.coding, "the camera announces H.264 and sends H.265: set it to H.264")
-    case .bidirectional:
-      SourceFault(.coding, "the camera sends B-frames, which browsers show in the wrong order: turn them off")
-    case .noParameters:
-      SourceFault(
-        .coding, "the camera sends no parameter sets (SPS, PPS), without which nothing can be decoded")
-    case .unreadable: SourceFault(.coding, "what the camera sends is no H.264")
-    }
-  }
-
   /// Sound in an encoding that nobody here reads.
   static func fault(sound encoding: String) -> SourceFault {
     SourceFault(

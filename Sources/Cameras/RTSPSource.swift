@@ -312,7 +312,7 @@ final class RTSPSource: CameraSource, RTSPAttemptOwner {
     let now = cameras.world.now
     lastPacket = now
     if watch.look(payload, now: now), let verdict = watch.verdict {
-      return fail(RTSPSource.fault(verdict))
+      return fail(SourceFault(verdict))
     }
     var result = pictures.receive(header, payload, captured: captured)
     while !isOver {

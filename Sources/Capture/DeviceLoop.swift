@@ -78,6 +78,7 @@ struct DeviceLoop {
     _ device: any CaptureDevice, _ path: String, _ capture: Capture, _ wishes: inout Wishes, _ outlet: Outlet
   ) throws(SourceFault) {
     var stream = PictureStream()
+    var watch = CodingWatch(hasParameters: false)
     var lastPicture = SideThread.now
     var patience = patience.first
     var origin: Instant?
@@ -101,6 +102,10 @@ struct DeviceLoop {
         unit = AccessUnit(annexB: [UInt8](bytes), timestamp: time, captured: captured)
       }
       guard came, let unit else { continue }
+      for range in unit.units
+      where watch.look(unit.bytes.span.extracting(range), now: SideThread.now) {
+        if let verdict = watch.verdict { throw SourceFault(verdict) }
+      }
       switch stream.take(unit) {
       case .nothing: break
       case .wantsKey: wishes.wantsKey = true

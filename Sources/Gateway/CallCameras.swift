@@ -67,6 +67,11 @@ final class CallCameras {
     }
   }
 
+  /// A station sends something else than it announced.
+  func fail(_ leg: LegID, _ verdict: CodingWatch.Verdict) {
+    for source in sources where source.leg == leg { end(source, SourceFault(verdict)) }
+  }
+
   fileprivate func requestKeyFrame(_ source: CallCamera) {
     if source.leg != .none { plane.requestKeyFrame(of: source.leg) }
   }

@@ -95,6 +95,7 @@ extension House {
     case .rateWanted(let feed, let bits):
       screens.rateWanted(feed, bitsPerSecond: bits).map { cameras.limit($0, bitsPerSecond: bits) }
     case .picture(let leg, let picture): pictures.take(picture, from: leg)
+    case .unusable(let leg, let verdict): pictures.fail(leg, verdict)
     case .firstPacket, .silent, .resumed, .promptEnded, .keysSent:
       // Calls looks at the counts of its legs itself; nobody else asks.
       break

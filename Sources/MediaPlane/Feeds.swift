@@ -135,7 +135,7 @@ extension Plane {
     stopFilling(from: leg)
     stream.filled = Filling(feed)
     feed.source = stream
-    requestKeyFrame(stream, fullIntra: false)
+    requestKeyFrame(stream, by: .both)
   }
 
   package func stopFilling(_ id: FeedID) {
@@ -157,7 +157,7 @@ extension Plane {
   package func tapPictures(of leg: LegID) -> Bool {
     guard let stream = legs[leg.handle]?.video else { return false }
     if stream.tapped == nil { stream.tapped = Assembly() }
-    requestKeyFrame(stream, fullIntra: false)
+    requestKeyFrame(stream, by: .both)
     return true
   }
 
@@ -166,7 +166,7 @@ extension Plane {
   /// Asks the sender of a leg's pictures for one that a decoder can begin with.
   package func requestKeyFrame(of leg: LegID) {
     guard let stream = legs[leg.handle]?.video else { return }
-    requestKeyFrame(stream, fullIntra: false)
+    requestKeyFrame(stream, by: .both)
   }
 
   /// A packet of a leg whose pictures somebody besides its bridge wants.
@@ -176,44 +176,28 @@ extension Plane {
     guard let remote = stream.remote else { return }
     let formats = remote.received ?? remote.formats
     guard format < formats.count, formats[format].codec.isH264 else { return }
-    let payload = datagram.extracting(header.payload)
+    // What it says of itself stands beside what it takes.
+    let described = remote.formats.first { $0.codec.isH264 }?.codec
     if let filled = stream.filled {
-      let step = filled.assembly.take(header, payload, at: now)
-      if let unit = step.unit { push(unit, into: filled.feed.id) }
-      if step.wantsKey { requestKeyFrame(stream, fullIntra: false) }
+      if let described { filled.assembly.describe(described) }
+      filled.assembly.take(datagram, header, at: now) { step in
+        switch step {
+        case .picture(let unit): push(unit, into: filled.feed.id)
+        case .wantsKey: requestKeyFrame(stream, by: .both)
+        // The call goes on without a picture.
+        case .unusable: break
+        }
+      }
     }
     if let tapped = stream.tapped {
-      let step = tapped.take(header, payload, at: now)
-      if let unit = step.unit { tell(.picture(stream.leg, unit)) }
-      if step.wantsKey { requestKeyFrame(stream, fullIntra: false) }
+      if let described { tapped.describe(described) }
+      tapped.take(datagram, header, at: now) { step in
+        switch step {
+        case .picture(let unit): tell(.picture(stream.leg, unit))
+        case .wantsKey: requestKeyFrame(stream, by: .both)
+        case .unusable(let verdict): tell(.unusable(stream.leg, verdict))
+        }
+      }
     }
   }
-}
-
-/// A leg's packets on their way to become pictures.
-final class Assembly {
-  private var depacketizer = H264Depacketizer()
-  /// Something is missing: nothing is handed on before the next key picture.
-  private var waits = true
-
-  func take(
-    _ header: PacketHeader, _ payload: Span<UInt8>, at now: Instant
-  ) -> (unit: AccessUnit?, wantsKey: Bool) {
-    let losses = depacketizer.losses
-    let unit = depacketizer.receive(header: header, payload: payload, now: now)
-    var wantsKey = depacketizer.losses != losses
-    if wantsKey { waits = true }
-    guard let unit else { return (nil, wantsKey) }
-    if unit.isKey { waits = false }
-    wantsKey = wantsKey || waits
-    return (waits ? nil : unit, wantsKey)
-  }
-}
-
-/// A leg whose pictures are those of a feed.
-final class Filling {
-  unowned let feed: Feed
-  let assembly = Assembly()
-
-  init(_ feed: Feed) { self.feed = feed }
 }

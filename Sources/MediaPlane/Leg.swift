@@ -195,6 +195,8 @@ package enum MediaEvent: Hashable, Sendable {
   case rateWanted(FeedID, bitsPerSecond: Int)
   /// A picture of a leg that is tapped, from a key picture on and after each loss from the next one on.
   case picture(LegID, AccessUnit)
+  /// What comes of a leg that is tapped is nothing that a browser shows.
+  case unusable(LegID, CodingWatch.Verdict)
 }
 
 /// Figures of one stream since the leg was opened.

@@ -312,7 +312,7 @@ extension Plane {
       }
       if !could, stream.destination != nil, stream.kind == .video, let camera = stream.heardFrom {
         // Whoever can see only now needs a whole picture to begin with.
-        requestKeyFrame(camera, fullIntra: false)
+        requestKeyFrame(camera, by: .pictureLoss)
       }
     }
   }

@@ -270,7 +270,7 @@ package final class Plane {
     source.links.append(link)
     sink.heardFrom = source
     // A new listener of video can show nothing before a key frame.
-    if source.kind == .video { requestKeyFrame(source, fullIntra: false) }
+    if source.kind == .video { requestKeyFrame(source, by: .pictureLoss) }
   }
 
   /// Parts a leg from every other, in both directions.
@@ -340,7 +340,7 @@ package final class Plane {
 
   /// Asks the leg's camera for a key frame; at most twice a second.
   package func requestKeyFrame(_ id: LegID) {
-    if let video = legs[id.handle]?.video { requestKeyFrame(video, fullIntra: false) }
+    if let video = legs[id.handle]?.video { requestKeyFrame(video, by: .pictureLoss) }
   }
 
   /// After how long without audio the leg is silent; nil for never.

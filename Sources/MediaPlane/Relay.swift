@@ -67,7 +67,7 @@ extension Plane {
   /// The first packet of a source is here.
   func begun(_ stream: Stream) {
     tell(.firstPacket(stream.leg, stream.kind))
-    if stream.kind == .video, !stream.links.isEmpty { requestKeyFrame(stream, fullIntra: false) }
+    if stream.kind == .video, !stream.links.isEmpty { requestKeyFrame(stream, by: .pictureLoss) }
   }
 
   /// Hands a packet on. False when the other side cannot have it; a listener that is held, or hears something of

@@ -101,22 +101,33 @@ extension Plane {
     guard viewer.kind == .video, media == viewer.timeline.ssrc else { return }
     if let viewer = viewer.viewer { return replay(viewer) }
     guard let camera = viewer.heardFrom else { return }
-    requestKeyFrame(camera, fullIntra: fullIntra)
+    requestKeyFrame(camera, by: fullIntra ? .fullIntra : .pictureLoss)
+  }
+
+  /// How a key frame is asked for.
+  enum KeyFrameRequest {
+    /// RFC 4585 section 6.3.1.
+    case pictureLoss
+    /// RFC 5104 section 4.3.1.
+    case fullIntra
+    /// Of stations, which say of neither whether they know it.
+    case both
   }
 
   /// Asks the sender of a video stream for a key frame.
-  func requestKeyFrame(_ camera: Stream, fullIntra: Bool) {
+  func requestKeyFrame(_ camera: Stream, by request: KeyFrameRequest) {
     guard camera.pinned != nil else { return }
     if let last = camera.lastKeyFrameRequest, world.now - last < Plane.keyFrameGap { return }
     camera.lastKeyFrameRequest = world.now
     control.removeAll()
     control.receiverReport(ssrc: camera.timeline.ssrc, nil)
-    if fullIntra {
+    if request != .fullIntra {
+      control.pictureLoss(sender: camera.timeline.ssrc, media: camera.pinnedSource)
+    }
+    if request != .pictureLoss {
       camera.fullIntraSequence &+= 1
       control.fullIntra(
         sender: camera.timeline.ssrc, media: camera.pinnedSource, sequence: camera.fullIntraSequence)
-    } else {
-      control.pictureLoss(sender: camera.timeline.ssrc, media: camera.pinnedSource)
     }
     sendControl(camera)
   }

@@ -87,7 +87,7 @@ extension Plane {
     feed.lastRequest = now
     feed.statistics.requests += 1
     if let source = feed.source {
-      requestKeyFrame(source, fullIntra: false)
+      requestKeyFrame(source, by: .both)
     } else {
       tell(.keyFrameWanted(feed.id))
     }

@@ -18,38 +18,29 @@ package struct MediaReception: Sendable {
     case dropped
   }
 
-  private struct Held: Sendable {
-    var sequence: UInt16
-    var bytes: [UInt8]
-    var at: Instant
-  }
-
-  /// Packets that wait for an earlier one, and how long they do.
-  private static let heldLimit = 128
+  /// How long a packet waits for an earlier one.
   private static let patience = Interval.milliseconds(60)
   /// Packets of another source, or another payload type, before we believe that the camera means them.
   private static let conviction = 4
 
   package let clockRate: UInt32
   package private(set) var payloadType: UInt8
-  /// The stream comes over a connection, which keeps order by itself.
-  private let isOrdered: Bool
   package private(set) var ssrc: UInt32?
   package private(set) var counts: Reception
   package private(set) var dropped = 0
-  private var expected: UInt16 = 0
-  private var held: [Held] = []
+  private var order: PacketOrder
   private var other: (ssrc: UInt32, payloadType: UInt8, count: Int)?
   private let ownSSRC: UInt32
   private let name: [UInt8]
   private var clock = CaptureClock()
   private var fullIntra: UInt8 = 0
 
-  /// `name`: our canonical name in reports, drawn by the caller.
+  /// `isOrdered`: the stream comes over a connection, which keeps order by itself. `name`: our canonical name in reports,
+  /// drawn by the caller.
   package init(track: RTSPTrack, isOrdered: Bool, ownSSRC: UInt32, name: [UInt8]) {
     clockRate = max(1, track.clockRate)
     payloadType = track.payloadType
-    self.isOrdered = isOrdered
+    order = PacketOrder(patience: isOrdered ? nil : MediaReception.patience)
     self.ownSSRC = ownSSRC
     self.name = name
     counts = Reception(clockRate: track.clockRate)
@@ -61,35 +52,14 @@ package struct MediaReception: Sendable {
       dropped += 1
       return .dropped
     }
-    if counts.received == 0 { expected = header.sequence }
     counts.receive(sequence: header.sequence, timestamp: header.timestamp, at: now)
-    let ahead = Int16(bitPattern: header.sequence &- expected)
-    if ahead == 0 || isOrdered && ahead > 0 {
-      expected = header.sequence &+ 1
-      return .deliver(header)
-    }
-    if ahead < 0 {
-      // A camera that counts anew without a new source: nothing is as late as that.
-      guard ahead < -1000 || isOrdered && ahead < -16 else {
-        dropped += 1
-        return .dropped
-      }
-      held = []
-      expected = header.sequence &+ 1
-      return .deliver(header)
-    }
-    guard held.count < MediaReception.heldLimit else {
-      held = []
-      expected = header.sequence &+ 1
-      return .deliver(header)
-    }
-    let place = held.firstIndex { Int16(bitPattern: $0.sequence &- header.sequence) >= 0 } ?? held.count
-    if place < held.count, held[place].sequence == header.sequence {
+    switch order.take(packet, sequence: header.sequence, at: now) {
+    case .now: return .deliver(header)
+    case .held: return .held
+    case .over:
       dropped += 1
       return .dropped
     }
-    held.insert(Held(sequence: header.sequence, bytes: [UInt8](packet), at: now), at: place)
-    return .held
   }
 
   private mutating func accepts(_ header: PacketHeader) -> Bool {
@@ -115,20 +85,14 @@ package struct MediaReception: Sendable {
     payloadType = header.payloadType
     counts = Reception(clockRate: clockRate)
     clock = CaptureClock()
-    held = []
+    order.forget()
     return true
   }
 
   /// The next packet whose turn has come; ask after each `receive` and when `nextDeadline` is reached.
-  package mutating func takeHeld(at now: Instant) -> [UInt8]? {
-    guard let first = held.first else { return nil }
-    guard first.sequence == expected || now - first.at >= MediaReception.patience else { return nil }
-    held.removeFirst()
-    expected = first.sequence &+ 1
-    return first.bytes
-  }
+  package mutating func takeHeld(at now: Instant) -> [UInt8]? { order.next(at: now) }
 
-  package var nextDeadline: Instant? { held.first.map { $0.at + MediaReception.patience } }
+  package var nextDeadline: Instant? { order.nextDeadline }
 
   /// When the picture or sound of `timestamp`, which came at `now`, was taken, as near as its way here tells.
   package mutating func captured(_ timestamp: UInt32, at now: Instant) -> Instant {

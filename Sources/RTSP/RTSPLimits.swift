@@ -14,8 +14,6 @@ package enum RTSPLimits {
   package static let interim = 8
   /// Challenges that one request may meet.
   package static let challenges = 3
-  /// Bytes of one parameter set in a description.
-  package static let parameterSet = 1024
 
   /// From a request to its answer.
   package static let answer = Interval.seconds(5)

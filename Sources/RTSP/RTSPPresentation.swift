@@ -159,17 +159,9 @@ package struct RTSPPresentation: Hashable, Sendable {
 
   private static func video(_ media: MediaDescription, _ control: String) -> RTSPTrack? {
     guard let format = formats(media).first(where: { $0.isH264 }) else { return nil }
-    var sets: [[UInt8]] = []
-    // Not `Format.parameter`: the value holds equals signs and must keep them.
-    for word in (format.parameter("sprop-parameter-sets") ?? "").split(separator: ",").prefix(8) {
-      guard let set = Base64.decode(word), !set.isEmpty, set.count <= RTSPLimits.parameterSet,
-        set[0] & 0x1F == 7 || set[0] & 0x1F == 8
-      else { continue }
-      sets.append(set)
-    }
     return RTSPTrack(
-      coding: .h264(parameterSets: sets), payloadType: format.payloadType, clockRate: 90_000, control: control
-    )
+      coding: .h264(parameterSets: format.parameterSets), payloadType: format.payloadType, clockRate: 90_000,
+      control: control)
   }
 
   private static func sound(_ media: MediaDescription, _ control: String) -> RTSPTrack? {

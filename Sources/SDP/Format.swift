@@ -98,6 +98,21 @@ package struct Format: Sendable, Equatable {
   /// H.264's packetization mode; 0 where the station says nothing.
   package var packetizationMode: Int { parameter("packetization-mode").flatMap { Int($0) } ?? 0 }
 
+  /// Of H.264: what a decoder needs before the first picture, where the parameters carry it (RFC 6184 section 8.1).
+  package var parameterSets: [[UInt8]] {
+    let words = (parameter("sprop-parameter-sets") ?? "").split(separator: ",")
+    return words.prefix(Format.mostParameterSets).compactMap { word in
+      guard let set = Base64.decode(word), !set.isEmpty, set.count <= Format.longestParameterSet,
+        set[0] & 0x1F == 7 || set[0] & 0x1F == 8
+      else { return nil }
+      return set
+    }
+  }
+
+  private static let mostParameterSets = 8
+  /// In bytes: an ordinary one has twenty.
+  private static let longestParameterSet = 1024
+
   /// One `name=value` of the parameters, name without case.
   package func parameter(_ name: String) -> String? {
     guard let parameters else { return nil }

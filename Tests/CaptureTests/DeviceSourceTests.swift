@@ -138,6 +138,22 @@ private func packed(_ picture: Picture) -> [UInt8] {
     #expect(stage.pictures[1].annexB == coded[4])
   }
 
+  @Test func aDeviceThatCodesSomethingElseIsFoundOut() {
+    let devices = FakeDevices(h264)
+    let stage = Stage(devices)
+    defer { stage.reactor.retire() }
+    let source = stage.open(path)
+    // Parameter sets and pictures of H.265.
+    for number in 0..<4 {
+      devices.give(
+        [0, 0, 0, 1, 0x40, 1, 12, 0, 0, 0, 1, 0x42, 1, 1, 0, 0, 0, 1, 0x02, 1, 0xD0],
+        at: Instant(nanoseconds: 1_000_000_000 + 33_333_333 * Int64(number)))
+    }
+    #expect(stage.runs { stage.fault != nil })
+    #expect(stage.fault?.text == "the camera announces H.264 and sends H.265: set it to H.264")
+    source.stop()
+  }
+
   @Test(arguments: [
     (Int?.none, [CaptureControl](), 230_400), (500, [], 500_000),
     (nil, [CaptureControl(name: "video_bitrate", value: 900_000)], 900_000),

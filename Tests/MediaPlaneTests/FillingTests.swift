@@ -13,9 +13,15 @@ private struct Station {
   var camera: PaperCamera
   private var sequence: UInt16 = 60_000
   private(set) var shot: [AccessUnit] = []
+  /// Whether its pictures have their parameter sets with them.
+  var sendsParameters = true
   private let packetizer = PicturePacketizer(limit: 1400)
 
-  init(_ bench: Bench, _ camera: PaperCamera = PaperCamera(group: 8, keyBytes: 9000, bytes: 2500)) throws {
+  /// `says`: what its description says of its pictures.
+  init(
+    _ bench: Bench, _ camera: PaperCamera = PaperCamera(group: 8, keyBytes: 9000, bytes: 2500),
+    says parameters: String = ""
+  ) throws {
     self.bench = bench
     self.camera = camera
     ports = try bench.leg(.audioAndVideo)
@@ -23,33 +29,57 @@ private struct Station {
       ports.leg, audio: bench.remote(stationAddress),
       video: RemoteStream(
         rtp: Endpoint(stationAddress, port: 5002), signalledFrom: stationAddress,
-        formats: [StreamFormat(payloadType: 99, codec: .other(name: "H264", fmtp: ""), clockRate: 90_000)],
+        formats: [
+          StreamFormat(
+            payloadType: 99, codec: .other(name: "H264", fmtp: parameters), clockRate: 90_000)
+        ],
         direction: .sendOnly))
   }
 
-  /// A picture, without the packets that `loses` names by their place in it.
-  mutating func shoot(isKey: Bool? = nil, loses: (Int) -> Bool = { _ in false }) throws {
+  /// A picture, without the packets that `loses` names by their place in it; backwards when `turned`.
+  mutating func shoot(
+    isKey: Bool? = nil, turned: Bool = false, loses: (Int) -> Bool = { _ in false }
+  ) throws {
     let picture = camera.next(at: bench.world.now, isKey: isKey)
     shot.append(picture)
     let packets = packetizer.packetize(picture, as: .h264(nil), timestamp: picture.timestamp)
-    for (index, payload) in packets.payloads.enumerated() {
-      defer { sequence &+= 1 }
-      if loses(index) { continue }
-      bench.arrive(
-        packet(
-          99, sequence, picture.timestamp, marker: index == packets.payloads.count - 1,
-          Array(packets.bytes[payload])), at: try #require(ports.video), from: stationAddress, port: 5002)
+    var made = packets.payloads.enumerated().map { index, payload in
+      (Array(packets.bytes[payload]), marker: index == packets.payloads.count - 1)
     }
+    // The two parameter sets come in one packet.
+    if !sendsParameters { made.removeAll { $0.0[0] & 0x1F == 24 } }
+    for index in turned ? made.indices.reversed() : Array(made.indices) where !loses(index) {
+      try send(
+        made[index].0, number: sequence &+ UInt16(index), picture.timestamp, marker: made[index].marker)
+    }
+    sequence &+= UInt16(made.count)
     bench.pass(.milliseconds(40))
   }
 
-  /// How often it was asked for a key picture.
+  /// One payload that is no picture of the camera's.
+  mutating func send(_ payload: [UInt8]) throws {
+    try send(payload, number: sequence, bench.world.now.ticks(at: 90_000), marker: true)
+    sequence &+= 1
+  }
+
+  private func send(_ payload: [UInt8], number: UInt16, _ timestamp: UInt32, marker: Bool) throws {
+    bench.arrive(
+      packet(99, number, timestamp, marker: marker, payload), at: try #require(ports.video),
+      from: stationAddress, port: 5002)
+  }
+
+  /// How often it was asked for a key picture: always in both ways.
   var asked: Int {
     bench.world.sent.filter { sent in
       guard sent.to == Endpoint(stationAddress, port: 5003) else { return false }
       var reader = ControlReader()
-      while let part = try? reader.next(in: sent.bytes.span) { if case .pictureLoss = part { return true } }
-      return false
+      var ways: Set<String> = []
+      while let part = try? reader.next(in: sent.bytes.span) {
+        if case .pictureLoss = part { ways.insert("PLI") }
+        if case .fullIntra = part { ways.insert("FIR") }
+      }
+      #expect(ways.count != 1)
+      return ways.count == 2
     }.count
   }
 }
@@ -121,6 +151,55 @@ private struct Station {
     try station.shoot(isKey: true)
     #expect(told() == [])
     #expect(!bench.plane.tapPictures(of: try bench.leg(.audio).leg), "it has no picture")
+  }
+
+  @Test func disorderIsNotLoss() throws {
+    let bench = try bench()
+    var station = try Station(bench)
+    let leg = station.ports.leg
+    bench.plane.tapPictures(of: leg)
+    try station.shoot()
+    bench.pass(.seconds(1))
+    let before = station.asked
+    for _ in 0..<4 { try station.shoot(isKey: false, turned: true) }
+    let told = bench.events().compactMap { event in
+      if case .picture(leg, let picture) = event { picture } else { nil }
+    }
+    #expect(told.map(\.parts) == station.shot.map(\.parts))
+    #expect(station.asked == before)
+  }
+
+  @Test func parameterSetsOfTheDescriptionAreTakenWhereTheStreamHasNone() throws {
+    let bench = try bench()
+    let sets = [PaperCamera.sps, PaperCamera.pps].map { Base64.encode($0) }.joined(separator: ",")
+    var station = try Station(bench, says: "packetization-mode=1;sprop-parameter-sets=\(sets)")
+    station.sendsParameters = false
+    let leg = station.ports.leg
+    let feed = bench.plane.openFeed(.h264(nil))
+    bench.plane.fill(feed, from: leg)
+    bench.plane.tapPictures(of: leg)
+    for _ in 0..<3 { try station.shoot() }
+    let told = bench.events().compactMap { event in
+      if case .picture(leg, let picture) = event { picture } else { nil }
+    }
+    #expect(told.map(\.parts) == station.shot.map(\.parts), "as if they had been there")
+    #expect(bench.plane.parameters(of: feed)?.profileLevelID == "42c01e")
+  }
+
+  @Test func aStationThatSendsSomethingElseIsFoundOut() throws {
+    let bench = try bench()
+    var station = try Station(bench)
+    let leg = station.ports.leg
+    bench.plane.tapPictures(of: leg)
+    for payload: [UInt8] in [[0x40, 1, 0x0C], [0x42, 1, 1], [0x44, 1, 0xC1], [0x62, 1, 0x93, 1]] {
+      try station.send(payload)
+    }
+    func found() -> [CodingWatch.Verdict] {
+      bench.events().compactMap { if case .unusable(leg, let verdict) = $0 { verdict } else { nil } }
+    }
+    #expect(found() == [])
+    for _ in 0..<8 { try station.send([0x02, 1, 0xD0]) }
+    #expect(found() == [.h265], "said once")
   }
 
   @Test func aCallShowsTheStationToTheBrowser() throws {
