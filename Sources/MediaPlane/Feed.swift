@@ -48,6 +48,8 @@ final class Feed {
   /// Where the encoder makes a key picture at once, a short group alone is quicker.
   private static let shortGroup = 30
   private static let shortBytes = 256 << 10
+  /// Who cannot decode is sent no more than that without the camera being asked for a key picture besides.
+  private static let longGroup = 100
 
   let id: FeedID
   private(set) var coding: FeedCoding
@@ -108,6 +110,9 @@ final class Feed {
     guard !group.isEmpty else { return false }
     return !isInstant || group.count <= Feed.shortGroup && groupBytes <= Feed.shortBytes
   }
+
+  /// Whether whoever begins has many pictures to catch up with.
+  var isLong: Bool { group.count > Feed.longGroup }
 
   /// Takes the next picture in: what is to be sent of it.
   func take(_ unit: AccessUnit) -> PicturePackets {

@@ -204,26 +204,43 @@ final class Viewer {
 
 /// What left in the last seconds, so that it can leave again.
 struct SentLog {
-  /// Runs of packets; at thirty pictures a second, each in up to four, two seconds.
-  private static let limit = 256
+  /// Runs of packets: a viewer that begins with the longest group of pictures is sent one for each at once.
+  private static let limit = 1024
   private static let keeps = Interval.seconds(3)
 
+  /// Those before `start` are forgotten. Their numbers follow one another.
   private var entries: [Viewer.Sent] = []
   private var start = 0
 
   mutating func add(_ sent: Viewer.Sent) {
-    guard entries.count == SentLog.limit else { return entries.append(sent) }
-    entries[start] = sent
-    start = (start + 1) % SentLog.limit
+    while start < entries.count,
+      sent.at - entries[start].at > SentLog.keeps || entries.count - start >= SentLog.limit
+    {
+      start += 1
+    }
+    // Whoever forgets one by one moves the rest now and then only.
+    if start == entries.count || start >= SentLog.limit / 4 {
+      entries.removeFirst(start)
+      start = 0
+    }
+    entries.append(sent)
   }
 
   /// The run that a packet was in.
   func find(_ sequence: UInt16, at now: Instant) -> Viewer.Sent? {
-    for step in 1...max(1, entries.count) where step <= entries.count {
-      let entry = entries[(start + entries.count - step) % entries.count]
-      if now - entry.at > SentLog.keeps { return nil }
-      if Int(sequence &- entry.sequence) < entry.count { return entry }
+    guard let newest = entries.last else { return nil }
+    // How far before the end of the newest run it lies.
+    let behind = newest.sequence &+ UInt16(newest.count) &- sequence
+    var low = start
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      let distance = newest.sequence &+ UInt16(newest.count) &- entries[middle].sequence
+      if distance < behind { high = middle } else { low = middle + 1 }
     }
-    return nil
+    guard low > start else { return nil }
+    let entry = entries[low - 1]
+    guard now - entry.at <= SentLog.keeps, Int(sequence &- entry.sequence) < entry.count else { return nil }
+    return entry
   }
 }

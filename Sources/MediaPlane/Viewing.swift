@@ -64,6 +64,8 @@ extension Plane {
     let now = world.now
     if let last = viewer.lastReplay, now - last < Plane.replayGap { return }
     begin(viewer)
+    // All that is a lot to catch up with, and more with each picture: whoever comes next shall have less.
+    if viewer.feed.isLong { requestKeyPicture(viewer.feed) }
   }
 
   // MARK: Key pictures

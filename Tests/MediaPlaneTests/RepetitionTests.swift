@@ -91,6 +91,26 @@ import Wire
     #expect(again.allSatisfy { before.contains($0) }, "byte for byte: no nonce is used for two texts")
   }
 
+  @Test func whatWasLostEarlyInALongGroupLeavesAgainToo() throws {
+    var cinema = try Cinema(PaperCamera(group: 1000, keyBytes: 900, bytes: 100))
+    cinema.shoot(600)
+    let spectator = try Spectator(cinema.bench)
+    spectator.loses = { $0 == 5 }
+    try spectator.ask(for: cinema.feed)
+    spectator.meet(500)
+    #expect(spectator.missing().count == 1)
+    spectator.complain()
+    spectator.hear()
+    #expect(spectator.missing().isEmpty)
+    #expect(spectator.pictures().map(\.number) == Array(0..<600))
+    #expect(cinema.bench.events().allSatisfy { $0 != .keyFrameWanted(cinema.feed) })
+    // To begin all over again would take longer each time: the camera is asked besides.
+    spectator.meet(500)
+    spectator.report { $0.pictureLoss(sender: 0xB1, media: spectator.ssrc) }
+    spectator.hear()
+    #expect(cinema.bench.events().contains(.keyFrameWanted(cinema.feed)))
+  }
+
   @Test func aViewerThatCannotDecodeBeginsAgainWithoutAGap() throws {
     var cinema = try Cinema()
     cinema.shoot(5)
