@@ -17,7 +17,7 @@ extension Plane {
   // MARK: Pictures
 
   func repeatPackets(_ numbers: [UInt16], to viewer: Viewer) {
-    guard viewer.mayRepeat, let payloadType = viewer.payloadType else { return }
+    guard viewer.mayRepeat, viewer.payloadType != nil else { return }
     let now = world.now
     let pause = max(viewer.stream.figures.roundTrip ?? .zero, Plane.leastPause)
     viewer.pacer.refill(at: now)
@@ -29,13 +29,13 @@ extension Plane {
       guard viewer.pacer.mayGo, let sent = viewer.log.find(number, at: now) else { continue }
       viewer.repetitions[place] = Viewer.Repetition(sequence: number, at: now)
       viewer.statistics.repeated += 1
-      viewer.pacer.spend(repeatPacket(sent, Int(number &- sent.sequence), payloadType, viewer, at: now))
+      viewer.pacer.spend(repeatPacket(sent, Int(number &- sent.sequence), viewer, at: now))
     }
   }
 
   /// Sends one packet of a run again: how many bytes.
   private func repeatPacket(
-    _ sent: Viewer.Sent, _ offset: Int, _ payloadType: UInt8, _ viewer: Viewer, at now: Instant
+    _ sent: Viewer.Sent, _ offset: Int, _ viewer: Viewer, at now: Instant
   ) -> Int {
     let peer = viewer.peer
     let index = sent.place + offset
@@ -43,12 +43,13 @@ extension Plane {
     let isLast = index == payloads.count - 1
     let shift = UInt16(truncatingIfNeeded: offset)
     let bytes = sent.picture.bytes
-    guard let repairType = viewer.repairType else {
-      // The same bytes as before, or a receiver would take two texts under one key stream.
+    // A repair is read as what the pictures are now.
+    guard let repairType = viewer.repairType, sent.payloadType == viewer.payloadType else {
+      // The same bytes as before, whatever was agreed on since: two texts under one key stream would give both away.
       viewer.head.begin(
-        ssrc: viewer.stream.timeline.ssrc, timestamp: sent.timestamp, viewer.ids, sent.content)
+        ssrc: viewer.stream.timeline.ssrc, timestamp: sent.timestamp, sent.ids, sent.content)
       viewer.head.set(
-        payloadType: payloadType, sequence: sent.sequence &+ shift, marker: isLast,
+        payloadType: sent.payloadType, sequence: sent.sequence &+ shift, marker: isLast,
         transport: sent.transport &+ shift)
       let head = viewer.head.bytes
       send(head.span, bytes.span.extracting(payloads[index]), by: peer)

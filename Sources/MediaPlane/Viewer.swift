@@ -52,6 +52,9 @@ final class Viewer {
     var timestamp: UInt32
     var transport: UInt16
     var content: PacketHead.Content
+    /// As it was agreed on then: what leaves again under the same number must be the same bytes.
+    var payloadType: UInt8
+    var ids: ExtensionIDs
     var at: Instant
   }
 

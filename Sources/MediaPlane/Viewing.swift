@@ -189,11 +189,12 @@ extension Plane {
     let sent = Viewer.Sent(
       picture: item.picture, place: item.next, count: count,
       sequence: stream.timeline.reserve(count, timestamp: item.timestamp, at: now),
-      timestamp: item.timestamp, transport: viewer.peer.transport, content: content, at: now)
+      timestamp: item.timestamp, transport: viewer.peer.transport, content: content,
+      payloadType: payloadType, ids: viewer.ids, at: now)
     viewer.log.add(sent)
     viewer.lastSent = item.timestamp
     if viewer.statistics.firstPicture == nil { viewer.statistics.firstPicture = now - viewer.opened }
-    write(sent, payloadType, viewer)
+    write(sent, viewer)
     let extra = viewer.head.bytes.count + viewer.peer.connection.overhead
     var bytes = 0
     let payloads = item.picture.payloads
@@ -210,14 +211,14 @@ extension Plane {
   }
 
   /// Writes packets into the send buffer, in as few runs of one length as there are.
-  private func write(_ sent: Viewer.Sent, _ payloadType: UInt8, _ viewer: Viewer) {
+  private func write(_ sent: Viewer.Sent, _ viewer: Viewer) {
     let peer = viewer.peer
     guard let path = peer.connection.path else { return }
     var head = PacketHead()
     swap(&head, &viewer.head)
     defer { swap(&head, &viewer.head) }
     head.begin(
-      ssrc: viewer.stream.timeline.ssrc, timestamp: sent.timestamp, viewer.ids, sent.content)
+      ssrc: viewer.stream.timeline.ssrc, timestamp: sent.timestamp, sent.ids, sent.content)
     let payloads = sent.picture.payloads
     let bytes = sent.picture.bytes
     let extra = head.bytes.count + peer.connection.overhead
@@ -233,8 +234,8 @@ extension Plane {
       func number(_ index: Int) {
         let place = UInt16(truncatingIfNeeded: index - sent.place)
         head.set(
-          payloadType: payloadType, sequence: sent.sequence &+ place, marker: index == payloads.count - 1,
-          transport: sent.transport &+ place)
+          payloadType: sent.payloadType, sequence: sent.sequence &+ place,
+          marker: index == payloads.count - 1, transport: sent.transport &+ place)
       }
       if isDirect {
         world.send(

@@ -63,20 +63,34 @@ import Wire
     #expect(ask([number]) == 0)
   }
 
-  @Test func withoutRepairsAPacketLeavesAsItWas() throws {
-    var cinema = try Cinema()
-    cinema.shoot(1)
-    let spectator = try Spectator(cinema.bench)
-    var offer = spectator.offer()
+  /// Without a payload type for what leaves again.
+  private func agreeWithoutRepairs(
+    _ spectator: Spectator, _ format: Format, _ cinema: Cinema
+  ) throws {
+    var offer = spectator.offer([format])
     for (index, line) in offer.media.enumerated() where line.kind == .video {
       offer.media[index].formats.removeAll { $0 == "97" }
       offer.media[index].attributes.removeAll { ($0.value ?? "").hasPrefix("97 ") }
     }
-    let answer = try cinema.bench.plane.answerViewer(spectator.leg, offer, feed: cinema.feed)
-    spectator.take(answer)
+    spectator.take(try cinema.bench.plane.answerViewer(spectator.leg, offer, feed: cinema.feed))
+  }
+
+  /// `isChanged`: another payload type was agreed on meanwhile.
+  @Test(arguments: [false, true])
+  func withoutRepairsAPacketLeavesAsItWas(isChanged: Bool) throws {
+    var cinema = try Cinema()
+    cinema.shoot(1)
+    let spectator = try Spectator(cinema.bench)
+    try agreeWithoutRepairs(spectator, Spectator.h264, cinema)
     spectator.meet(300)
+    if isChanged {
+      var other = Spectator.h264
+      other.payloadType = 108
+      try agreeWithoutRepairs(spectator, other, cinema)
+    }
     let before = cinema.bench.world.sent.filter { $0.to == spectator.place && $0.bytes[0] >> 6 == 2 }.map(
       \.bytes)
+    if isChanged { #expect(before.contains { $0[1] & 0x7F == 108 }) }
     let first = spectator.packets[0].header.sequence
     cinema.bench.forget()
     spectator.forget()
@@ -85,8 +99,8 @@ import Wire
       $0.receiverReport(ssrc: 0xB1, nil)
       $0.lost(sender: 0xB1, media: spectator.ssrc, [first, first &+ 2])
     }
-    let again = cinema.bench.world.sent.filter { $0.to == spectator.place && $0.bytes[1] & 0x7F == 102 }.map(
-      \.bytes)
+    let again = cinema.bench.world.sent.filter { $0.to == spectator.place && $0.bytes[0] >> 6 == 2 }
+      .map(\.bytes).filter { !(200...207).contains($0[1]) }
     #expect(again.count == 2)
     #expect(again.allSatisfy { before.contains($0) }, "byte for byte: no nonce is used for two texts")
   }
