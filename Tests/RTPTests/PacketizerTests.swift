@@ -51,7 +51,7 @@ extension PicturePackets {
 
   @Test func anyPictureComesOutAsItWentIn() {
     var random = Random(seed: 77)
-    for round in 0..<300 {
+    for round in 0..<150 {
       let limit = Int(16 + random.below(1200))
       let packetizer = PicturePacketizer(limit: limit)
       var machine = H264Depacketizer()

@@ -1,11 +1,12 @@
 import Glibc
 import SimulatedBuilding
 
-/// Runs days of the simulated building: `Simulate FIRST COUNT [--minutes N] [--trace] [--lines] [--story]`.
+/// Runs days of the simulated building: `Simulate FIRST COUNT [--minutes N] [--trace] [--lines] [--story] [--deeds]`.
 ///
 /// One process works through its seeds one after another; several processes share a machine. Faults last five virtual
 /// minutes, or as many as are named. `--trace` prints each seed's trace, which two processes must agree on; `--lines`
-/// every event of it; `--story` how often what happened.
+/// every event of it; `--story` how often what happened; `--deeds` fails where something that the rules are about never
+/// happened.
 @main
 struct Simulate {
   static func main() {
@@ -22,9 +23,9 @@ struct Simulate {
     let numbers = words.filter { !$0.hasPrefix("--") }.compactMap { UInt64($0) }
     let options = words.filter { $0.hasPrefix("--") }
     guard numbers.count == 2, numbers.count + options.count == words.count,
-      options.allSatisfy({ ["--trace", "--lines", "--story"].contains($0) })
+      options.allSatisfy({ ["--trace", "--lines", "--story", "--deeds"].contains($0) })
     else {
-      print("usage: Simulate FIRST COUNT [--minutes N] [--trace] [--lines] [--story]")
+      print("usage: Simulate FIRST COUNT [--minutes N] [--trace] [--lines] [--story] [--deeds]")
       exit(64)
     }
     var failed = 0
@@ -43,6 +44,11 @@ struct Simulate {
     }
     if options.contains("--story") {
       for name in story.keys.sorted() { print("\(name): \(story[name]!)") }
+    }
+    if options.contains("--deeds") {
+      let missing = Deeds.missing(from: story)
+      for deed in missing { print("nobody ever did this: \(deed)") }
+      failed += missing.count
     }
     print("\(numbers[1]) seeds, \(failed) failed")
     exit(failed == 0 ? 0 : 1)

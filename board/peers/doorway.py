@@ -184,6 +184,23 @@ class Doorway(unittest.TestCase):
         self.assertEqual(self.gateway.last_record()["end"], "answered")
         self.assertEqual(device.ask("POST", "/whep/entrance", token, "v=0", Content_Type="application/sdp").status, 401)
 
+    def test_a_device_that_is_revoked_sees_and_says_nothing_more(self):
+        device = self.device()
+        self.ring(20)
+        token = device.rung()["token"]
+        asked = device.ask("POST", "/api/v1/cameras/entrance/token").json["token"]
+        looks = self.player(device, asked)
+        looks.sees(5)
+        talks = self.player(device, token, tone=800)
+        self.assertEqual(talks.status, 201, talks.body)
+        talks.sees(5)
+        self.gateway.run("revoke", "web401")
+        wait_for("both are told goodbye", lambda: looks.state == "closed" and talks.state == "closed")
+        wait_for("the call ends", lambda: not self.gateway.run("calls"))
+        for shown in (asked, token, device.bearer):
+            refused = device.ask("POST", "/whep/entrance", shown, "v=0", Content_Type="application/sdp")
+            self.assertEqual(refused.status, 401)
+
     def test_a_ring_leaves_three_pictures_for_those_it_was_for(self):
         device, neighbour = self.device(), self.device("web402")
         self.ring(20)

@@ -8,7 +8,7 @@ import Wire
 /// Whatever peers do, in whatever order: every call ends, at most one device is ever in conversation with a caller,
 /// and nothing is kept.
 @Suite struct CallsRandomTests {
-  @Test(arguments: 0..<60) func nothingThatPeersDoLeavesALegBehind(seed: UInt64) {
+  @Test(arguments: 0..<30) func nothingThatPeersDoLeavesALegBehind(seed: UInt64) {
     let bench = CallsBench(CallsConfiguration(limit: 6, earlyMedia: seed % 2 == 0 ? .relayed : .ignored))
     var dice = Random(seed: seed)
     let people = ["panel401", "web401", "mobile401", "guard1", "intercom-back"]

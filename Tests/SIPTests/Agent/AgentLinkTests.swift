@@ -221,14 +221,14 @@ struct Link {
 
   @Test func overABadLinkEverySessionEndsOnceAndNothingIsLeft() {
     var answers = 0
-    for seed in UInt64(0)..<300 {
+    for seed in UInt64(0)..<150 {
       var link = Link(seed: seed, isStream: false)
       link.live(steps: 60)
       Self.check(link, seed)
       answers += link.answers
     }
     // Enough came through for the rest to mean something.
-    #expect(answers > 1000)
+    #expect(answers > 500)
   }
 
   @Test func overAStreamEverySessionEndsOnceAndNothingIsLeft() {
