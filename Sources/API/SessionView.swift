@@ -104,6 +104,8 @@ package struct SessionView: APIValue {
   package var dnd: Bool
   package var unitDND: Bool
   package var ringing: [RingingView]
+  /// What the gateway's clock shows: commands say by it when they were given.
+  package var now: WallTime
   /// Where this page is served over TLS, which browsers want before they lend a microphone; nil when it is not.
   package var secure: String?
   /// Whether a certificate that browsers can check is shown there.
@@ -111,8 +113,8 @@ package struct SessionView: APIValue {
 
   package init(
     account: String, kind: String, name: String, unit: String?, unitName: String?, building: String,
-    doors: [NamedView], names: [NamedView], dnd: Bool, unitDND: Bool, ringing: [RingingView], secure: String?,
-    hasKnownCertificate: Bool
+    doors: [NamedView], names: [NamedView], dnd: Bool, unitDND: Bool, ringing: [RingingView], now: WallTime,
+    secure: String?, hasKnownCertificate: Bool
   ) {
     self.account = account
     self.kind = kind
@@ -125,6 +127,7 @@ package struct SessionView: APIValue {
     self.dnd = dnd
     self.unitDND = unitDND
     self.ringing = ringing
+    self.now = now
     self.secure = secure
     self.hasKnownCertificate = hasKnownCertificate
   }
@@ -143,6 +146,7 @@ package struct SessionView: APIValue {
     dnd = reader.bool("dnd", default: false)
     unitDND = reader.bool("unitDND", default: false)
     ringing = reader.values("ringing")
+    now = reader.requiredTime("now")
     secure = reader.text("secure")
     hasKnownCertificate = reader.bool("hasKnownCertificate", default: false)
   }
@@ -151,7 +155,7 @@ package struct SessionView: APIValue {
       "account": .string(account), "kind": .string(kind), "name": .string(name),
       "unit": .string(orNull: unit), "unitName": .string(orNull: unitName), "building": .string(building),
       "doors": doors.json, "names": .object(names.map { JSONField($0.id, .string($0.name)) }),
-      "dnd": .bool(dnd), "unitDND": .bool(unitDND), "ringing": ringing.json,
+      "dnd": .bool(dnd), "unitDND": .bool(unitDND), "ringing": ringing.json, "now": .time(now),
       "secure": .string(orNull: secure), "hasKnownCertificate": .bool(hasKnownCertificate),
     ]
   }
@@ -159,7 +163,7 @@ package struct SessionView: APIValue {
     SessionView(
       account: "web401", kind: "browser", name: "Martin", unit: "401", unitName: "Martin",
       building: "Bâtiment A", doors: [.example], names: [.example], dnd: false, unitDND: false,
-      ringing: [.example],
+      ringing: [.example], now: WallTime(seconds: 1_795_210_119),
       secure: "https://192.0.2.1:8443/", hasKnownCertificate: true)
   }
 }

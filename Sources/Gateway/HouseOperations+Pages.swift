@@ -36,7 +36,7 @@ extension HouseOperations {
         },
       dnd: book.quietAccounts.contains(device.account),
       unitDND: device.unit.map { book.quietUnits.contains($0) } ?? false,
-      ringing: house.ringing(for: device),
+      ringing: house.ringing(for: device), now: wall,
       secure: gateway.https.isEmpty ? nil : gateway.baseURL + "/",
       hasKnownCertificate: gateway.configuration.tls.certificate != nil)
   }

@@ -258,7 +258,9 @@ final class HouseOperations: Operations {
     }
   }
 
-  func openDoor(_ id: String, by: Principal, key: String?, then: @escaping Completion<OpenReply>) {
+  func openDoor(
+    _ id: String, by: Principal, key: String?, issued: WallTime?, then: @escaping Completion<OpenReply>
+  ) {
     let name =
       key.map { ASCII.hex(Digest.sha256(Array("\(by.name) \(id) \($0)".utf8))) }
       ?? gateway.random.hex(bytes: 16)
@@ -284,7 +286,8 @@ final class HouseOperations: Operations {
       }
       then(.success(OpenReply(door: id, result: result.name, reason: result.reason)))
     }
-    let wish = OpenCommand(id: command, door: DoorID(id), issued: wall, opener: opener, proof: proof)
+    let wish = OpenCommand(
+      id: command, door: DoorID(id), issued: issued ?? wall, opener: opener, proof: proof)
     gateway.soon { [weak self] _ in
       guard let self else { return }
       self.house.doors.open(wish, at: self.house.moment)

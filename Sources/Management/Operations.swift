@@ -82,7 +82,9 @@ package protocol Operations: AnyObject {
   func liftBan(address: String, by: Principal, then: @escaping Completion<Void>)
 
   /// `key` names the wish, so that it is carried out once however often it comes; nil: it is a wish of its own.
-  func openDoor(_ id: String, by: Principal, key: String?, then: @escaping Completion<OpenReply>)
+  /// `issued`: when it was given, by our clock; nil: now. One that is too old when it comes opens nothing.
+  func openDoor(
+    _ id: String, by: Principal, key: String?, issued: WallTime?, then: @escaping Completion<OpenReply>)
   func ring(_ request: RingRequest, by: Principal) -> Outcome<RingTicket>
   func ringReport(_ id: String) -> Outcome<RingView>
 

@@ -222,8 +222,15 @@ package final class RESTRoutes {
     _ request: WebRequest, by principal: Principal, then: @escaping Completion<OpenReply>
   ) throws(Problem) {
     let door = request["id"]
+    var issued: WallTime?
+    if let text = request.head.fields["Issued-At"] {
+      guard let time = WallTime(text) else {
+        throw Problem(400, "Issued-At is no time", next: "write it as 2026-11-20T21:28:39.000Z")
+      }
+      issued = time
+    }
     guard let key = request.head.fields["Idempotency-Key"] else {
-      operations.openDoor(door, by: principal, key: nil, then: then)
+      operations.openDoor(door, by: principal, key: nil, issued: issued, then: then)
       return
     }
     guard (1...128).contains(key.utf8.count) else {
@@ -231,7 +238,9 @@ package final class RESTRoutes {
     }
     let command = RepeatedCommands.Key(principal: principal, door: door, key: key)
     guard commands.begin(command, now: clock(), then: then) else { return }
-    operations.openDoor(door, by: principal, key: key) { [self] outcome in commands.finish(command, outcome) }
+    operations.openDoor(door, by: principal, key: key, issued: issued) { [self] outcome in
+      commands.finish(command, outcome)
+    }
   }
 
   /// What a listener asks for: the events after an id, and whether it is a device that rings.

@@ -88,8 +88,10 @@ final class AskedOperations: Operations {
     asked.append("lift \(address)")
     then(.success(()))
   }
-  func openDoor(_ id: String, by: Principal, key: String?, then: @escaping Completion<OpenReply>) {
-    asked.append("open \(id) \(by.name)")
+  func openDoor(
+    _ id: String, by: Principal, key: String?, issued: WallTime?, then: @escaping Completion<OpenReply>
+  ) {
+    asked.append("open \(id) \(by.name)" + (issued.map { " issued \($0)" } ?? ""))
     if holdsDoors {
       waiting.append(then)
     } else {

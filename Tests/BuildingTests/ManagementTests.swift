@@ -209,6 +209,19 @@ import Wire
     #expect(bench.operations.asked.count == 5)
   }
 
+  @Test func aCommandSaysWhenItWasGiven() {
+    let open = "/api/v1/doors/entrance/open"
+    let time: HTTPFields = ["Issued-At": "2026-11-20T21:28:39.250Z"]
+    #expect(bench.ask(.post, open, fields: time).status == 200)
+    let named: HTTPFields = ["Idempotency-Key": "k", "Issued-At": "2026-11-20T21:28:39.250Z"]
+    #expect(bench.ask(.post, open, fields: named).status == 200)
+    #expect(
+      bench.operations.asked
+        == Array(repeating: "open entrance local:root issued 2026-11-20T21:28:39.250Z", count: 2))
+    #expect(bench.ask(.post, open, fields: ["Issued-At": "a while ago"]).status == 400)
+    #expect(bench.operations.asked.count == 2)
+  }
+
   @Test func aRepeatedCommandWaitsForTheFirst() {
     bench.operations.holdsDoors = true
     let request =

@@ -223,7 +223,7 @@ class Rings(OnThePage):
 
     # --- a gateway that hangs or errs ---
 
-    def test_a_gateway_that_hangs_leaves_nobody_before_opening(self):
+    def test_a_gateway_that_hangs_leaves_nobody_before_opening_and_opens_nothing_afterwards(self):
         self.enrolled()
         self.rests()
         os.kill(self.gateway.process.pid, signal.SIGSTOP)
@@ -233,6 +233,14 @@ class Rings(OnThePage):
         self.browser.until("it is said", "return document.getElementById('doorSaid').dataset.result === 'unknown'", 8)
         self.assertEqual(self.text("doorSaid"), "It is not known whether Entrance opened. Look before you try again.")
         self.accessible()
+        os.kill(self.gateway.process.pid, signal.SIGCONT)
+        # What was tapped lies there still, and comes now.
+        attempts = lambda: [(one["result"], one["reason"]) for one in self.gateway.run("events") if one["type"] == "door.attempt"]
+        wait_for("it is too old", lambda: attempts()[-1:] == [("refused", "expired")])
+        # Whose clock was set meanwhile is asked what it shows.
+        self.browser.until("it is back", "return state.isOnline")
+        self.browser.run("state.clock -= 864e5; document.querySelector('#doors button').click()")
+        self.says("doorSaid", "Entrance is open.")
 
     def test_a_path_that_stays_lost_is_given_up_and_a_question_without_an_answer_too(self):
         self.enrolled()

@@ -208,7 +208,7 @@ async function attend() {
       return true;
     }
     if (!known.ok) return false;
-    state.session = await known.json();
+    await meet(known);
     state.why = null;
     await listen();
     return false;
@@ -216,6 +216,12 @@ async function attend() {
     state.isOnline = false;
     render();
   }
+}
+
+/** Takes what the gateway says of us, and what its clock shows: the two clocks may differ by years. */
+async function meet(reply) {
+  state.session = await reply.json();
+  state.clock = Date.parse(state.session.now) - performance.now();
 }
 
 /** Waits, or is woken because the network may be back. */
@@ -241,7 +247,7 @@ async function listen() {
     // Asked after the stream stands, so that nothing falls between.
     const known = await ask("GET", "api/v1/session");
     if (!known.ok) return;
-    state.session = await known.json();
+    await meet(known);
     await reconcile();
     state.isOnline = state.wasOnline = true;
     render();
@@ -322,20 +328,33 @@ async function openDoor(door, button, place) {
   button.removeAttribute("aria-disabled");
 }
 
-/** What became of one tap. It is sent again with the same key when the answer is lost, so the door opens once; and only for
-    as long as somebody who tapped still stands before the page and waits. */
+/** What became of one tap. It is sent again with the same key when the answer is lost, so the door opens once. It says when it
+    was given, by the gateway's clock: one that comes late, when nobody may stand there any more, opens nothing. Where that
+    clock was set, or ours stood still while the device slept, the gateway is asked what it shows. */
 async function command(door) {
-  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const end = performance.now() + ANSWER;
-  for (let left = ANSWER; left > 0; left = end - performance.now()) {
+  const tapped = performance.now();
+  let key = newKey();
+  let isAskedAnew = false;
+  for (let left = ANSWER; left > 0; left = tapped + ANSWER - performance.now()) {
     try {
-      const reply = await ask("POST", `api/v1/doors/${encodeURIComponent(door.id)}/open`,
-        { headers: { "Idempotency-Key": key }, patience: Math.ceil(left) });
+      const reply = await ask("POST", `api/v1/doors/${encodeURIComponent(door.id)}/open`, {
+        headers: { "Idempotency-Key": key, "Issued-At": new Date(state.clock + tapped).toISOString() },
+        patience: Math.ceil(left),
+      });
       const said = await reply.json();
-      return reply.ok ? said : { result: "refused", reason: said.detail || "" };
+      if (!reply.ok) return { result: "refused", reason: said.detail || "" };
+      if (isAskedAnew || !["expired", "malformed"].includes(said.reason)) return said;
+      isAskedAnew = true;
+      key = newKey();
+      const known = await ask("GET", "api/v1/session");
+      if (known.ok) await meet(known);
     } catch { await pauseFor(700); }
   }
   return { result: "unknown" };
+}
+
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 const pauseFor = (time) => new Promise((resolve) => setTimeout(resolve, time));
