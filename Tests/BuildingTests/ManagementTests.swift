@@ -190,6 +190,32 @@ import Wire
     #expect(schema?["properties"]?["result"]?["type"]?.string == "string")
   }
 
+  @Test func theDescriptionSaysWhatElseMayBecomeOfAQuestion() throws {
+    let paths = try #require(bench.ask(.get, "/api/v1/openapi.json").json?["paths"])
+    func responses(_ path: String, _ method: String) -> JSONNode? { paths[path]?[method]?["responses"] }
+    let answer = "/api/v1/calls/{id}/answer"
+    for name in ["Location", "ETag"] {
+      #expect(responses(answer, "post")?["201"]?["headers"]?[name]?["description"] != nil)
+    }
+    for (path, method, statuses) in [
+      (answer, "post", ["404", "406", "409", "410", "503"]), (answer, "delete", ["404", "409", "410"]),
+      (answer + "/{leg}", "patch", ["200", "404", "409", "410", "412"]),
+      ("/api/v1/doors/{id}/open", "post", ["403"]),
+      ("/provision/{token}", "get", ["200", "404", "410", "503"]),
+      ("/provision/{token}", "post", ["200", "404", "410", "503"]),
+    ] {
+      for status in statuses {
+        #expect(responses(path, method)?[status]?["description"] != nil, "\(method) \(path) \(status)")
+      }
+    }
+    #expect(responses(answer + "/{leg}", "patch")?["200"]?["headers"]?["ETag"] != nil)
+    func parameters(_ path: String, _ method: String) -> [String?] {
+      paths[path]?[method]?["parameters"]?.array?.map { $0["name"]?.string } ?? []
+    }
+    #expect(parameters(answer + "/{leg}", "patch").contains("If-Match"))
+    #expect(parameters("/api/v1/doors/{id}/open", "post").contains("Issued-At"))
+  }
+
   // MARK: Doors
 
   @Test func aRepeatedCommandOpensOnce() {
