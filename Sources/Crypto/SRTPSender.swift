@@ -1,4 +1,12 @@
 internal import COpenSSL
+internal import Wire
+
+/// Whether a packet leaves for the first time.
+package enum Departure: Sendable {
+  case first
+  /// It left before under its number, byte for byte.
+  case again
+}
 
 /// Protects what we send: SRTP's sending half (RFC 3711, RFC 7714) over OpenSSL.
 ///
@@ -6,9 +14,10 @@ internal import COpenSSL
 /// pass that writes the protected packet where it will be sent from. Bit-exact with libsrtp2, which Debian builds on
 /// NSS, two to nine times slower. The key schedule is set once; each packet changes the nonce only, and nothing is
 /// allocated.
-/// Assumes: a sequence number that is sent again belongs to the same packet, byte for byte. Two packets under one
-/// index would give both away; what must be changed when it is repeated goes out as RTX (RFC 4588) under a number of
-/// its own.
+/// Two packets under one index would give both away: an index that was used is refused, and so is one that lies so far
+/// back that nobody knows.
+/// Assumes: what is sent `again` is the same packet, byte for byte. What must be changed when it is repeated goes out
+/// as RTX (RFC 4588) under a number of its own.
 /// Somebody else's: what is sent and when, and RTCP (`SRTPControlSender`).
 @safe  // Owns the cipher context; used by one thread at a time, as it is not Sendable.
 package final class SRTPSender {
@@ -27,8 +36,8 @@ package final class SRTPSender {
 
   private struct Source {
     var ssrc: UInt32
-    /// The highest index sent: rollover counter and sequence number.
-    var highest: UInt64
+    /// The indices sent: rollover counter and sequence number.
+    var used: UsedNumbers
   }
 
   package convenience init(_ keys: SRTPKeys) { self.init(keys.profile, SessionKeys(keys)) }
@@ -66,10 +75,11 @@ package final class SRTPSender {
   package var overhead: Int { profile.tagLength }
 
   /// Writes the protected packet of `header` (with contributors and extension, if it has any) and `payload` into
-  /// `buffer` from `offset` on. Its length; 0 when it does not fit, the header is none, or there is no room for one
-  /// more source.
+  /// `buffer` from `offset` on. Its length; 0 when it does not fit, the header is none, its number was used by another
+  /// packet, or there is no room for one more source.
   package func protect(
-    _ header: Span<UInt8>, _ payload: Span<UInt8>, into buffer: inout MutableSpan<UInt8>, at offset: Int = 0
+    _ header: Span<UInt8>, _ payload: Span<UInt8>, _ departure: Departure = .first,
+    into buffer: inout MutableSpan<UInt8>, at offset: Int = 0
   ) -> Int {
     let plain = header.count + payload.count
     guard header.count >= 12, header[0] >> 6 == 2, offset >= 0, buffer.count - offset >= plain + overhead
@@ -79,7 +89,9 @@ package final class SRTPSender {
     let sequence = UInt16(header[2]) << 8 | UInt16(header[3])
     let ssrc =
       UInt32(header[8]) << 24 | UInt32(header[9]) << 16 | UInt32(header[10]) << 8 | UInt32(header[11])
-    guard let index = index(of: sequence, ssrc: ssrc) else { return 0 }
+    guard let place = place(of: ssrc, first: sequence),
+      let index = index(of: sequence, at: place, departure)
+    else { return 0 }
     return unsafe buffer.withUnsafeMutableBufferPointer { all in
       let place = unsafe all.baseAddress! + offset
       unsafe header.withUnsafeBufferPointer { unsafe place.update(from: $0.baseAddress!, count: $0.count) }
@@ -163,30 +175,28 @@ package final class SRTPSender {
 
   // MARK: The index
 
-  /// The 48-bit index of a packet: the one nearest to the highest that this source sent (RFC 3711 section 3.3.1), so
-  /// that a repeated older packet gets its own again. Nil for a source too many, and past the end of all numbers.
-  private func index(of sequence: UInt16, ssrc: UInt32) -> UInt64? {
-    if last < sources.count, sources[last].ssrc == ssrc { return index(of: sequence, at: last) }
+  /// Where a source is kept; nil for a source too many.
+  private func place(of ssrc: UInt32, first sequence: UInt16) -> Int? {
+    if last < sources.count, sources[last].ssrc == ssrc { return last }
     for place in sources.indices where sources[place].ssrc == ssrc {
       last = place
-      return index(of: sequence, at: place)
+      return place
     }
     guard sources.count < SRTPSender.sourceLimit else { return nil }
     last = sources.count
-    sources.append(Source(ssrc: ssrc, highest: UInt64(sequence)))
-    return UInt64(sequence)
+    sources.append(Source(ssrc: ssrc, used: UsedNumbers(newest: UInt64(sequence))))
+    return last
   }
 
-  private func index(of sequence: UInt16, at place: Int) -> UInt64? {
-    let highest = sources[place].highest
-    let step = Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: highest))
-    // A step back from the very beginning has no index below it: it is a jump forwards then.
-    let index =
-      step >= 0 || highest >= UInt64(-Int(step))
-      ? UInt64(Int64(highest) + Int64(step)) : highest + UInt64(Int(step) + 65_536)
-    guard index < 1 << 48 else { return nil }
-    if index > highest { sources[place].highest = index }
-    return index
+  /// The 48-bit index of a packet: the one nearest to the highest that this source sent (RFC 3711 section 3.3.1), so
+  /// that a repeated older packet gets its own again. Nil for one that was used, and outside of all numbers.
+  private func index(of sequence: UInt16, at place: Int, _ departure: Departure) -> UInt64? {
+    let newest = sources[place].used.newest
+    let step = Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: newest))
+    let index = Int64(newest) + Int64(step)
+    guard index >= 0, index < 1 << 48 else { return nil }
+    let isFresh = sources[place].used.use(UInt64(index))
+    return isFresh || departure == .again ? UInt64(index) : nil
   }
 }
 

@@ -6,6 +6,7 @@
 // (Relay.swift), but for who may speak: whoever holds the keys that the fingerprint vouched for, under any source.
 // Somebody else's: ICE, DTLS and SRTP (WebRTC), and what the descriptions say (whoever calls `withPeer`).
 
+internal import Crypto
 package import ICE
 internal import RTP
 package import WebRTC
@@ -351,9 +352,11 @@ extension Plane {
     }
   }
 
-  func send(_ header: Span<UInt8>, _ payload: Span<UInt8>, by peer: Peer) {
+  func send(
+    _ header: Span<UInt8>, _ payload: Span<UInt8>, _ departure: Departure = .first, by peer: Peer
+  ) {
     var room = peers.sealed.mutableSpan
-    let length = peer.connection.protect(header, payload, into: &room)
+    let length = peer.connection.protect(header, payload, departure, into: &room)
     send(sealed: length, by: peer)
   }
 

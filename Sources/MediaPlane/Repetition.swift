@@ -4,6 +4,7 @@
 // Bounded: a packet is repeated once in a round trip, a report's numbers are few, and repetitions are paid from the
 // viewer's own account, so that nobody can make much out of little.
 
+internal import Crypto
 internal import RTP
 internal import WebRTC
 internal import Wire
@@ -52,7 +53,7 @@ extension Plane {
         payloadType: sent.payloadType, sequence: sent.sequence &+ shift, marker: isLast,
         transport: sent.transport &+ shift)
       let head = viewer.head.bytes
-      send(head.span, bytes.span.extracting(payloads[index]), by: peer)
+      send(head.span, bytes.span.extracting(payloads[index]), .again, by: peer)
       return payloads[index].count + 40
     }
     var content = PacketHead.Content()
@@ -97,7 +98,7 @@ extension Plane {
     let now = world.now
     for number in numbers.prefix(Plane.voices) {
       _ = history.recall(number, at: now, roundTrip: stream.figures.roundTrip) { packet in
-        send(packet.extracting(0..<12), packet.extracting(12..<packet.count), by: peer)
+        send(packet.extracting(0..<12), packet.extracting(12..<packet.count), .again, by: peer)
       }
     }
     stream.history = history

@@ -1,8 +1,9 @@
 // The one stream that a leg hears from us: its source, sequence and timestamps stay continuous whatever feeds it
 // (the other leg, a new source after a re-INVITE, a prompt, keys of ours).
 //
-// Responsible for: mapping numbers. A relayed packet keeps its distance to its neighbours, so that loss and
-// reordering on the way here are seen by the receiver as they were. Assumes calls in the order of sending.
+// Responsible for: mapping numbers, each of which leaves once: under SRTP a second packet of the same number would give
+// both away. A relayed packet keeps its distance to its neighbours, so that loss and reordering on the way here are
+// seen by the receiver as they were. Assumes calls in the order of sending.
 
 package import Wire
 
@@ -35,7 +36,8 @@ package struct Timeline: Sendable {
   private var moment: Instant?
   /// The newest timestamp that left.
   package private(set) var timestamp: UInt32
-  private var highest: UInt16
+  /// The numbers that left, counted on over the wraps of 16 bits.
+  private var used: UsedNumbers
 
   private var feeder: Feeder?
   private var sequenceOffset: UInt16 = 0
@@ -47,8 +49,9 @@ package struct Timeline: Sendable {
   private var skipStart: UInt16?
   private var offsetBeforeSkip: UInt16 = 0
   private var lastSkipped: UInt16?
-  /// The feeder's first packet here; nil once it lies so far back that nothing from before it can come late.
-  private var feederStart: UInt16?
+  /// The feeder's first packet that has a place here: what comes late from before it has none. Nil once it lies so far
+  /// back that nothing can.
+  private var firstPlace: UInt16?
   /// How far behind a packet may still come late, in sequence numbers.
   private static let reach: Int16 = 1000
   private var ownTimestamp: UInt32 = 0
@@ -58,8 +61,11 @@ package struct Timeline: Sendable {
     self.ssrc = ssrc
     self.clockRate = max(1, clockRate)
     self.timestamp = timestamp
-    highest = sequence &- 1
+    // Far enough from zero for what comes late.
+    used = UsedNumbers(newest: 1 << 16 + UInt64(sequence &- 1))
   }
+
+  private var highest: UInt16 { UInt16(truncatingIfNeeded: used.newest) }
 
   /// Changes the clock; what feeds the stream is mapped anew.
   package mutating func setClock(_ rate: UInt32) {
@@ -68,8 +74,8 @@ package struct Timeline: Sendable {
     feeder = nil
   }
 
-  /// The numbers under which a feeder's packet leaves now; nil for one from before the feeder's first here, whose
-  /// number another feeder had.
+  /// The numbers under which a feeder's packet leaves now; nil for one that has no number of its own: it comes a
+  /// second time, too late, or from before the feeder's first here.
   package mutating func relay(
     from feeder: Feeder, sequence: UInt16, timestamp: UInt32, at now: Instant
   ) -> Stamp? {
@@ -82,20 +88,21 @@ package struct Timeline: Sendable {
       newestInput = sequence
       newestInputTimestamp = timestamp
       skipStart = nil
-      feederStart = sequence
+      firstPlace = sequence
     }
-    if let feederStart, Int16(bitPattern: sequence &- feederStart) < 0 { return nil }
+    if let firstPlace, Int16(bitPattern: sequence &- firstPlace) < 0 { return nil }
     var offset = sequenceOffset
     if let skipStart, Int16(bitPattern: sequence &- skipStart) < 0 { offset = offsetBeforeSkip }
     let stamp = Stamp(
       sequence: sequence &+ offset, timestamp: timestamp &+ timestampOffset,
       isNewTalk: isNew && lastSent != nil)
+    let step = Int64(Int16(bitPattern: stamp.sequence &- highest))
+    guard used.use(UInt64(Int64(used.newest) + step)) else { return nil }
     if Int16(bitPattern: sequence &- newestInput) >= 0 {
       newestInput = sequence
       newestInputTimestamp = timestamp
       forgetOldPlaces()
     }
-    if Int16(bitPattern: stamp.sequence &- highest) > 0 { highest = stamp.sequence }
     if Int32(bitPattern: stamp.timestamp &- self.timestamp) > 0 || packets == 0 {
       self.timestamp = stamp.timestamp
       moment = now
@@ -106,7 +113,7 @@ package struct Timeline: Sendable {
 
   /// Places in the sequence mean the opposite half a turn later.
   private mutating func forgetOldPlaces() {
-    if let start = feederStart, Int16(bitPattern: newestInput &- start) > Timeline.reach { feederStart = nil }
+    if let start = firstPlace, Int16(bitPattern: newestInput &- start) > Timeline.reach { firstPlace = nil }
     if let start = skipStart, Int16(bitPattern: newestInput &- start) > Timeline.reach { skipStart = nil }
   }
 
@@ -115,6 +122,8 @@ package struct Timeline: Sendable {
     // A late or repeated packet leaves no gap that could still be closed.
     guard self.feeder == feeder, Int16(bitPattern: sequence &- newestInput) > 0 else { return }
     if lastSkipped != newestInput || sequence != newestInput &+ 1 || skipStart == nil {
+      // Of two runs the offsets are known: what comes late from before the first of them has no place any more.
+      if let skipStart { firstPlace = skipStart }
       skipStart = sequence
       offsetBeforeSkip = sequenceOffset
     }
@@ -131,7 +140,7 @@ package struct Timeline: Sendable {
       ownTimestamp = nextTimestamp(at: now)
       feeder = 0
     }
-    highest &+= 1
+    _ = used.use(used.newest + 1)
     if timestamp != ownTimestamp || moment == nil { moment = now }
     timestamp = ownTimestamp
     lastSent = now
@@ -144,7 +153,7 @@ package struct Timeline: Sendable {
     // Whoever else feeds this timeline afterwards is mapped anew, behind what leaves here.
     feeder = nil
     let first = highest &+ 1
-    highest &+= UInt16(truncatingIfNeeded: count)
+    _ = used.use(used.newest + UInt64(count))
     self.timestamp = timestamp
     moment = now
     lastSent = now

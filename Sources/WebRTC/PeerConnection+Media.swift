@@ -1,5 +1,5 @@
 // The path of a packet: nothing here allocates.
-internal import Crypto
+package import Crypto
 internal import ICE
 internal import RTP
 package import Wire
@@ -9,13 +9,14 @@ extension PeerConnection {
   package var overhead: Int { sender?.overhead ?? SRTPProfile.aeadAES128GCM.tagLength }
 
   /// Writes the protected packet of `header` and `payload` into `buffer` from `offset` on and gives its length; 0 when
-  /// media may not flow yet, or the packet does not fit. A sequence number that is sent again must belong to the same
-  /// packet, byte for byte.
+  /// media may not flow yet, the packet does not fit, or its sequence number was used: what is sent `again` must be the
+  /// same packet, byte for byte.
   package func protect(
-    _ header: Span<UInt8>, _ payload: Span<UInt8>, into buffer: inout MutableSpan<UInt8>, at offset: Int = 0
+    _ header: Span<UInt8>, _ payload: Span<UInt8>, _ departure: Departure = .first,
+    into buffer: inout MutableSpan<UInt8>, at offset: Int = 0
   ) -> Int {
     guard let sender, isReady else { return 0 }
-    return sender.protect(header, payload, into: &buffer, at: offset)
+    return sender.protect(header, payload, departure, into: &buffer, at: offset)
   }
 
   /// The same for an RTCP compound.

@@ -25,10 +25,12 @@ private func header(_ sequence: UInt16, ssrc: UInt32, timestamp: UInt32 = 160) -
 }
 
 extension SRTPSender {
-  fileprivate func protected(_ header: [UInt8], _ payload: [UInt8]) -> [UInt8] {
+  fileprivate func protected(
+    _ header: [UInt8], _ payload: [UInt8], _ departure: Departure = .first
+  ) -> [UInt8] {
     var buffer = [UInt8](repeating: 0xEE, count: header.count + payload.count + overhead)
     var room = buffer.mutableSpan
-    let length = protect(header.span, payload.span, into: &room)
+    let length = protect(header.span, payload.span, departure, into: &room)
     return Array(buffer[..<length])
   }
 }
@@ -99,7 +101,8 @@ extension SRTPReceiver {
     for round in 0..<1500 {
       let ssrc: UInt32 = [1, 0xDEAD_BEEF, 0xFFFF_FFFF][round % 3]
       var sequence = next[ssrc, default: 0]
-      if round % 7 == 3, round > 30 {
+      let isAgain = round % 7 == 3 && round > 30
+      if isAgain {
         sequence &-= UInt16(random.below(200))
       } else {
         next[ssrc] = sequence &+ (ssrc == 1 ? 1 : 97)
@@ -108,7 +111,7 @@ extension SRTPReceiver {
       // What is sent again has the same bytes: they hang on source and number alone.
       var filler = Random(seed: UInt64(ssrc) << 16 | UInt64(sequence))
       let payload = filler.bytes(Int(filler.below(1200)))
-      let ours = sender.protected(head, payload)
+      let ours = sender.protected(head, payload, isAgain ? .again : .first)
       guard let theirs = reference.protected(head, payload) else { continue }
       #expect(ours == theirs, "round \(round), number \(sequence)")
       compared += 1
@@ -216,14 +219,14 @@ extension SRTPReceiver {
     #expect(receiver.opened(packet) == nil)
     #expect(receiver.replayed == 1)
     for place in packet.indices {
-      var forged = sender.protected(header(2, ssrc: 5), [1, 2, 3])
+      var forged = sender.protected(header(2, ssrc: 5), [1, 2, 3], .again)
       forged[place] ^= 0x40
       #expect(receiver.opened(forged) == nil)
     }
     for length in 0..<packet.count { #expect(receiver.opened(Array(packet[..<length])) == nil) }
     #expect(receiver.forged + receiver.unknown >= UInt64(packet.count))
     // None of it stands in the way of what is real.
-    #expect(receiver.opened(sender.protected(header(2, ssrc: 5), [1, 2, 3])) != nil)
+    #expect(receiver.opened(sender.protected(header(2, ssrc: 5), [1, 2, 3], .again)) != nil)
   }
 
   @Test func forgedSourcesTakeNoPlace() {
@@ -256,6 +259,42 @@ extension SRTPReceiver {
     }
     #expect(sender.protected(header(1, ssrc: 1000), payload).isEmpty)
     #expect(!sender.protected(header(2, ssrc: 1), payload).isEmpty)
+  }
+
+  @Test(arguments: SRTPProfile.allCases)
+  func twoPacketsNeverLeaveUnderOneIndex(profile: SRTPProfile) {
+    let sender = SRTPSender(keys(profile))
+    let payload: [UInt8] = [1, 2, 3]
+    let first = sender.protected(header(500, ssrc: 5), payload)
+    #expect(sender.protected(header(500, ssrc: 5), [3, 2, 1]).isEmpty)
+    #expect(sender.protected(header(500, ssrc: 5, timestamp: 9), payload).isEmpty)
+    #expect(sender.protected(header(500, ssrc: 5), payload, .again) == first)
+    // Late ones have their own, each once, as far back as is known.
+    #expect(!sender.protected(header(503, ssrc: 5), payload).isEmpty)
+    for late: UInt16 in [502, 501] {
+      #expect(!sender.protected(header(late, ssrc: 5), payload).isEmpty)
+      #expect(sender.protected(header(late, ssrc: 5), payload).isEmpty)
+    }
+    #expect(!sender.protected(header(2000, ssrc: 5), payload).isEmpty)
+    #expect(sender.protected(header(1000, ssrc: 5), payload).isEmpty)
+    #expect(sender.protected(header(500, ssrc: 5), payload, .again) == first)
+    // A whole turn later a number is another.
+    for sequence in stride(from: UInt16(2001), to: 65_000, by: 20_000) {
+      #expect(!sender.protected(header(sequence, ssrc: 5), payload).isEmpty)
+    }
+    let later = sender.protected(header(500, ssrc: 5), payload)
+    #expect(later.count == first.count && later != first)
+  }
+
+  @Test func thereIsNothingBelowTheFirstIndex() {
+    let sender = SRTPSender(keys(.aeadAES128GCM))
+    #expect(!sender.protected(header(2, ssrc: 5), [1]).isEmpty)
+    for departure in [Departure.first, .again] {
+      #expect(sender.protected(header(65_530, ssrc: 5), [1], departure).isEmpty)
+    }
+    // It was no jump forwards: the numbers go on where they were.
+    #expect(!sender.protected(header(1, ssrc: 5), [1]).isEmpty)
+    #expect(sender.protected(header(2, ssrc: 5), [2]).isEmpty)
   }
 
   @Test(arguments: SRTPProfile.allCases)

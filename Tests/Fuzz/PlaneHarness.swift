@@ -162,7 +162,27 @@ final class PaperWorld: World {
     // RTP at the number that only keys have here; RTCP has none of its own below 192.
     if datagram.count >= 12, datagram[1] & 0x7F == 101 { sawKey = true }
     if keeps { kept.append([UInt8](datagram)) }
+    checkIndex([UInt8](datagram))
   }
+
+  /// Under one number of a source leaves one packet, and if again, then byte for byte: under SRTP two would give both
+  /// away.
+  private func checkIndex(_ datagram: [UInt8]) {
+    guard datagram.count >= 12, datagram[0] >> 6 == 2, !(192...223).contains(datagram[1]) else { return }
+    let source = datagram[8..<12].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    let sequence = UInt16(datagram[2]) << 8 | UInt16(datagram[3])
+    let newest = newestIndex[source] ?? 1 << 16 + Int64(sequence)
+    let index = newest + Int64(Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: newest)))
+    newestIndex[source] = max(newest, index)
+    let before = left.updateValue(datagram, forKey: PacketIndex(source: source, number: index))
+    precondition(before == nil || before == datagram, "two packets leave under one index")
+  }
+  private struct PacketIndex: Hashable {
+    var source: UInt32
+    var number: Int64
+  }
+  private var newestIndex: [UInt32: Int64] = [:]
+  private var left: [PacketIndex: [UInt8]] = [:]
   func write(_ bytes: Span<UInt8>, on stream: SocketID) -> Bool { false }
   func unsent(on stream: SocketID) -> Int { 0 }
   func setReading(_ reading: Bool, on stream: SocketID) {}

@@ -39,6 +39,29 @@ import Wire
     #expect(bench.events().contains(.firstPacket(leg, .audio)))
   }
 
+  @Test func whatAStationSaysTwiceUnderOneNumberLeavesOnceUnderKeys() throws {
+    let (bench, browser, station, _) = try talk()
+    func left() -> [[UInt8]] {
+      bench.world.sent.filter { $0.to == browser.place && $0.bytes[0] >> 6 == 2 && $0.bytes.count > 100 }.map(
+        \.bytes)
+    }
+    func say(_ sequence: UInt16, _ timestamp: UInt32, _ byte: UInt8) {
+      let sound = [UInt8](repeating: byte, count: 160)
+      bench.arrive(packet(8, sequence, timestamp, sound), at: station.audio, from: stationAddress)
+    }
+    // Doubled by the network, and altered by the station.
+    for byte: UInt8 in [1, 1, 2] { say(1, 160, byte) }
+    say(1, 320, 1)
+    #expect(left().count == 1)
+    say(2, 320, 2)
+    say(1, 160, 3)
+    #expect(left().count == 2)
+    let numbers = left().map { [$0[2], $0[3]] }
+    #expect(Set(numbers).count == numbers.count)
+    browser.meet(20)
+    #expect(browser.heard.map { $0[12] } == [1, 2])
+  }
+
   @Test func nobodyElseIsHeard() throws {
     let (bench, browser, _, _) = try talk()
     let good = browser.sealed(1, [UInt8](repeating: 1, count: 160))

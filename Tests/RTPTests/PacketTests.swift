@@ -193,6 +193,66 @@ import Wire
     #expect(line.relay(from: 5, sequence: 16, timestamp: 960, at: at(120))?.sequence == 1003)
   }
 
+  @Test func aPacketThatComesTwiceLeavesOnceWhateverItSays() {
+    var line = timeline()
+    _ = line.relay(from: 5, sequence: 10, timestamp: 0, at: at(0))
+    #expect(line.relay(from: 5, sequence: 11, timestamp: 160, at: at(20))?.sequence == 1001)
+    let before = line
+    #expect(line.relay(from: 5, sequence: 11, timestamp: 160, at: at(21)) == nil)
+    #expect(line.relay(from: 5, sequence: 11, timestamp: 320, at: at(22)) == nil)
+    #expect(line.relay(from: 5, sequence: 10, timestamp: 0, at: at(23)) == nil)
+    #expect(line.lastSent == before.lastSent && line.timestamp == before.timestamp)
+    // The first of a new feeder, doubled on its way: the copy is not its first any more.
+    #expect(line.relay(from: 6, sequence: 7, timestamp: 900, at: at(40))?.isNewTalk == true)
+    #expect(line.relay(from: 6, sequence: 7, timestamp: 900, at: at(40)) == nil)
+    #expect(line.relay(from: 6, sequence: 8, timestamp: 1060, at: at(60))?.sequence == 1003)
+  }
+
+  @Test func whatComesLateFromBeforeTwoRunsOfSkippedPacketsTakesNobodysNumber() {
+    var line = timeline()
+    _ = line.relay(from: 5, sequence: 10, timestamp: 0, at: at(0))
+    line.skip(from: 5, sequence: 12)
+    line.skip(from: 5, sequence: 14)
+    line.skip(from: 5, sequence: 15)
+    #expect(line.relay(from: 5, sequence: 16, timestamp: 960, at: at(120))?.sequence == 1003)
+    // From between the runs: its place was kept.
+    #expect(line.relay(from: 5, sequence: 13, timestamp: 480, at: at(121))?.sequence == 1002)
+    // From before both: where it belongs is forgotten.
+    #expect(line.relay(from: 5, sequence: 11, timestamp: 160, at: at(122)) == nil)
+  }
+
+  @Test func noNumberLeavesTwiceWhateverComes() {
+    for seed: UInt64 in 0..<40 {
+      var dice = Random(seed: seed)
+      var line = timeline()
+      var left: [UInt16] = []
+      var now: Int64 = 0
+      var base: UInt16 = 65_000
+      for _ in 0..<2000 {
+        now += Int64(dice.below(30))
+        base &+= UInt16(dice.below(3))
+        let sequence = base &- UInt16(dice.below(12))
+        switch dice.below(24) {
+        case 0: left.append(line.generate(ticks: 160, at: at(now)).sequence)
+        case 1...4: line.skip(from: 5, sequence: sequence)
+        case 5:
+          let first = line.reserve(3, timestamp: UInt32(now), at: at(now))
+          left += [first, first &+ 1, first &+ 2]
+        case 6: line.setClock([8000, 48_000][Int(dice.below(2))])
+        default:
+          let feeder: UInt64 = dice.below(40) == 0 ? 6 : 5
+          if let stamp = line.relay(
+            from: feeder, sequence: sequence, timestamp: UInt32(sequence) * 160, at: at(now))
+          {
+            left.append(stamp.sequence)
+          }
+        }
+      }
+      #expect(left.count > 500)
+      #expect(Set(left).count == left.count, "seed \(seed)")
+    }
+  }
+
   @Test func anHourOfPacketsKeepsItsOrder() {
     var line = timeline()
     var expected: UInt16 = 1000
