@@ -51,11 +51,10 @@ package final class DTLSContext: @unchecked Sendable {
     unsafe SSL_CTX_ctrl(made, SSL_CTRL_SET_SESS_CACHE_MODE, 0, nil)
     unsafe SSL_CTX_ctrl(made, SSL_CTRL_SET_MAX_CERT_LIST, DTLSContext.certificateLimit, nil)
     unsafe SSL_CTX_set_options(made, DTLSOptions.all)
-    let names = profiles.map(\.name).joined(separator: ":")
     // The suites of both key kinds, for a peer whose certificate is RSA. This call says 0 when it is content.
     guard
       unsafe SSL_CTX_set_cipher_list(made, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") == 1,
-      unsafe SSL_CTX_set_tlsext_use_srtp(made, names) == 0,
+      unsafe SSL_CTX_set_tlsext_use_srtp(made, SRTPProfile.names(profiles)) == 0,
       unsafe SSL_CTX_use_certificate(made, certificate.pointer) == 1,
       unsafe SSL_CTX_use_PrivateKey(made, key.pointer) == 1
     else { throw .unusable(takeOpenSSLError()) }

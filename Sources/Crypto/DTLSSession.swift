@@ -59,9 +59,9 @@ package final class DTLSSession {
   private var wasRefused = false
 
   /// A session with a peer whose certificate must have one of `fingerprints`. A client's first flight comes with
-  /// `start`. `firstTimeout` is how long an answer is waited for before the first retransmission; it doubles then.
+  /// `start`. `profiles` are preferred in their order; nil: as the context has it. `firstTimeout` is how long an answer is waited for before the first retransmission; it doubles then.
   package init(
-    _ context: DTLSContext, role: DTLSRole, peer fingerprints: [Fingerprint],
+    _ context: DTLSContext, role: DTLSRole, peer fingerprints: [Fingerprint], profiles: [SRTPProfile]? = nil,
     firstTimeout: Interval = .milliseconds(200)
   ) {
     self.context = context
@@ -82,6 +82,11 @@ package final class DTLSSession {
         return UInt32(clamping: (session?.firstTimeout ?? .milliseconds(200)).nanoseconds / 1000)
       }
       return min(previous &* 2, UInt32(DTLSSession.longestTimeout.nanoseconds / 1000))
+    }
+    if let profiles, profiles != context.profiles {
+      // This call says 0 when it is content.
+      let status = unsafe SSL_set_tlsext_use_srtp(ssl, SRTPProfile.names(profiles))
+      precondition(status == 0, "OpenSSL knows every profile of ours")
     }
     if role == .client {
       unsafe SSL_set_connect_state(ssl)

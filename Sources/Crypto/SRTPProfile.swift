@@ -22,8 +22,11 @@ package enum SRTPProfile: UInt16, Sendable, CaseIterable {
   /// Bytes of keying material for both directions.
   package var materialLength: Int { 2 * (keyLength + saltLength) }
 
+  /// What OpenSSL calls them, in this order.
+  static func names(_ profiles: [SRTPProfile]) -> String { profiles.map(\.name).joined(separator: ":") }
+
   /// OpenSSL's name.
-  var name: String {
+  private var name: String {
     switch self {
     case .aes128CMSHA180: "SRTP_AES128_CM_SHA1_80"
     case .aeadAES128GCM: "SRTP_AEAD_AES_128_GCM"

@@ -38,11 +38,27 @@ extension DTLSSession: DTLSAssociation {}
 package final class DTLSSessions: DTLSMaker {
   private let context: DTLSContext
   private let firstTimeout: Interval
+  /// The SRTP profiles of associations that are made from now on, in our order.
+  package private(set) var profiles: [SRTPProfile]
 
   /// `firstTimeout` is how long an answer is waited for before the first retransmission.
   package init(_ context: DTLSContext, firstTimeout: Interval = .milliseconds(200)) {
     self.context = context
     self.firstTimeout = firstTimeout
+    profiles = context.profiles
+  }
+
+  /// Has a worker find out by `stopwatch` what this CPU does best, prefers it from then on, and tells the order.
+  package func rank(
+    on world: any World, by stopwatch: @escaping @Sendable (() -> Void) -> Interval,
+    then: @escaping ([SRTPProfile]) -> Void
+  ) {
+    world.perform(on: .general) {
+      SRTPProfile.ranked(by: stopwatch)
+    } then: { [self] order in
+      profiles = order
+      then(order)
+    }
   }
 
   package var fingerprint: Fingerprint { context.fingerprint }
@@ -50,6 +66,6 @@ package final class DTLSSessions: DTLSMaker {
   package func make(
     _ role: DTLSRole, peer fingerprints: [Fingerprint], seed: UInt64
   ) -> any DTLSAssociation {
-    DTLSSession(context, role: role, peer: fingerprints, firstTimeout: firstTimeout)
+    DTLSSession(context, role: role, peer: fingerprints, profiles: profiles, firstTimeout: firstTimeout)
   }
 }

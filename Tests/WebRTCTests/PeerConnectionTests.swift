@@ -3,6 +3,7 @@ import Glibc
 import ICE
 import SDP
 import Simulation
+import Synchronization
 import Testing
 import WebRTC
 import Wire
@@ -18,6 +19,28 @@ private func talk(_ town: PeerTown, from first: UInt16 = 1) -> (toGateway: Int, 
     town.run(for: .milliseconds(20))
   }
   return (town.arrivals[.gateway]!.count - before.0, town.arrivals[.browser]!.count - before.1)
+}
+
+/// Counts what a worker does.
+private final class Turns: Sendable {
+  private let count = Atomic(0)
+  func next() -> Int { count.wrappingAdd(1, ordering: .relaxed).oldValue }
+}
+
+/// Somebody for whom a world is made.
+private final class Bystander: Resident {
+  func received(
+    _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
+  ) {}
+  func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {}
+  func connected(_ stream: SocketID) {}
+  func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {}
+  func drained(_ stream: SocketID) {}
+  func closed(_ stream: SocketID, _ failure: NetworkFailure) {}
+  func signalled(_ signal: Signal) {}
+  func advance() {}
+  func settle() {}
+  var nextDeadline: Instant? { nil }
 }
 
 @Suite struct PeerConnectionTests {
@@ -102,6 +125,39 @@ private func talk(_ town: PeerTown, from first: UInt16 = 1) -> (toGateway: Int, 
     town.weather = .init(delay: .milliseconds(1), jitter: .milliseconds(3), loss: 25, duplication: 20)
     try town.browserCalls()
     town.run { $0.isConnected }
+  @Test(arguments: [false, true])
+  func whatTheCPUDoesBestProtectsMediaOnceItIsMeasured(galoisIsSlow: Bool) throws {
+    let start = WallTime(seconds: 1_760_000_000)
+    let gateway = DTLSSessions(try DTLSContext.make(serial: 2, at: start))
+    let network = SimulatedNetwork(seed: 1)
+    let world = SimulatedWorld(network, addresses: [IPAddress(v4: 0xC000_0201)])
+    world.run { _ in Bystander() }
+    var told: [[SRTPProfile]] = []
+    let turns = Turns()
+    gateway.rank(on: world) { work in
+      work()
+      // The first of each turn is GCM.
+      let isGalois = turns.next().isMultiple(of: 2)
+      return isGalois == galoisIsSlow ? .microseconds(150) : .microseconds(100)
+    } then: {
+      told.append($0)
+    }
+    #expect(told.isEmpty && gateway.profiles == SRTPProfile.gcmFirst)
+    network.run(until: network.now + .seconds(1))
+    #expect(told == [galoisIsSlow ? SRTPProfile.counterModeFirst : SRTPProfile.gcmFirst])
+    let town = PeerTown(browser: DTLSSessions(try DTLSContext.make(serial: 1, at: start)), gateway: gateway)
+    try town.gatewayCalls()
+    town.run { $0.isConnected }
+    #expect(talk(town) == (50, 50))
+    // The gateway is the client here, and the browser prefers GCM; where it decides, it has its own order.
+    #expect(town.gateway.overhead == 16)
+    let other = PeerTown(browser: DTLSSessions(try DTLSContext.make(serial: 1, at: start)), gateway: gateway)
+    try other.browserCalls()
+    other.run { $0.isConnected }
+    #expect(talk(other) == (50, 50))
+    #expect(other.gateway.overhead == (galoisIsSlow ? 10 : 16))
+  }
+
     #expect(town.isConnected, "events \(town.events)")
   }
 
