@@ -54,6 +54,9 @@ package final class Gateway {
   /// It stops to begin anew.
   var isRestarting = false
   var problems: [String] = []
+  /// This host's, and when they were read.
+  var addresses: [IPAddress] = []
+  var addressesRead: Instant?
 
   enum Phase {
     /// The store is being read; nothing is served. May become `serving` or `stopped`.
@@ -151,8 +154,10 @@ package final class Gateway {
     let house = House(gateway: self, stored: stored, audit: audit)
     self.house = house
     judge.judge = house.gate
+    addresses = world.hostAddresses()
+    addressesRead = world.now
     do throws(ListenFailure) {
-      try sip.listen(configuration.sip, hostAddresses: world.hostAddresses())
+      try sip.listen(configuration.sip, hostAddresses: addresses)
     } catch {
       problems.append("\(error)")
       log.write(.critical, "listen.failed", "\(error)")
@@ -275,11 +280,6 @@ package final class Gateway {
 
   private var peerEdge: PeerEdge?
 
-  /// The addresses that media may use.
-  var mediaAddresses: [IPAddress] {
-    configuration.media.addresses.isEmpty ? world.hostAddresses() : configuration.media.addresses
-  }
-
   private(set) var http: [Endpoint] = []
   private(set) var https: [Endpoint] = []
 
@@ -309,6 +309,7 @@ package final class Gateway {
 
   private func beginTurn() -> Turn {
     precondition(!isInTurn, "a turn began inside another")
+    freshenAddresses()
     isInTurn = true
     return Turn(now: world.now, random: random, out: outbox.take() ?? Outbox())
   }
@@ -397,6 +398,7 @@ extension Gateway: Resident {
   }
   package func connected(_ stream: SocketID) { streams.connected(stream) }
   package func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {
+    freshenAddresses()
     streams.received(bytes, onStream: stream)
   }
   package func drained(_ stream: SocketID) { streams.drained(stream) }
@@ -405,7 +407,9 @@ extension Gateway: Resident {
   package func signalled(_ signal: Signal) {
     switch signal {
     case .drain: drain()
-    case .reload: reload()
+    case .reload:
+      readAddresses()
+      reload()
     }
   }
 

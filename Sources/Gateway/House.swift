@@ -22,6 +22,7 @@ final class House {
   let agent: Agent
   var registrar: Registrar
   let plane: Plane
+  let media: PlaneMedia
   let calls: Switchboard
   let dialplan: HouseDialplan
   let doors: Doorkeeper
@@ -82,6 +83,7 @@ final class House {
       gate: gate, now: world.now)
     registrar = Registrar(now: world.now)
     plane = Plane(world: world, ports: configuration.media.ports)
+    media = PlaneMedia(plane: plane, addresses: gateway.mediaAddresses, ice: configuration.media.ice)
     let links = Links()
     dialplan = HouseDialplan(book: book, world: world) { [links] in
       links.house?.registrar.bindings(of: $0) ?? []
@@ -91,7 +93,7 @@ final class House {
     calls = Switchboard(
       configuration: CallsConfiguration(domain: configuration.gateway.domain),
       signalling: AgentSignalling(agent: agent, domain: configuration.gateway.domain),
-      media: PlaneMedia(plane: plane, addresses: gateway.mediaAddresses, ice: configuration.media.ice),
+      media: media,
       dialplan: dialplan, now: world.now)
     fetcher = DeviceFetcher(world: world, streams: gateway.streams)
     let ice = configuration.media.ice

@@ -9,7 +9,7 @@ internal import Wire
 final class PlaneMedia: Media {
   private let plane: Plane
   /// Addresses that media may use, routable ones first.
-  private let addresses: [IPAddress]
+  var addresses: [IPAddress]
   private let ice: Configuration.ICE
 
   init(plane: Plane, addresses: [IPAddress], ice: Configuration.ICE) {

@@ -19,6 +19,8 @@ package final class SIPEdge {
   /// What is listened on as it was bound, for the ready line.
   package private(set) var bound: [(transport: TransportKind, endpoint: Endpoint)] = []
   private var datagramSockets: Set<SocketID> = []
+  /// In the order of `bound`.
+  private var sockets: [SocketID] = []
   private var framers: [ConnectionID: Connection] = [:]
   /// WebSockets, by the connection they run on.
   var channels: [ConnectionID: WebChannel] = [:]
@@ -87,8 +89,19 @@ package final class SIPEdge {
     }
   }
 
+  /// The host has other addresses now.
+  package func readdress(_ host: [IPAddress]) {
+    locals = []
+    for (place, one) in bound.enumerated() { locate(one.transport, one.endpoint, sockets[place], host) }
+  }
+
   private func add(_ kind: TransportKind, _ local: Endpoint, _ socket: SocketID, _ host: [IPAddress]) {
     bound.append((kind, local))
+    sockets.append(socket)
+    locate(kind, local, socket, host)
+  }
+
+  private func locate(_ kind: TransportKind, _ local: Endpoint, _ socket: SocketID, _ host: [IPAddress]) {
     guard local.address.isUnspecified else {
       locals.append(LocalEndpoint(kind, local, socket: socket))
       return

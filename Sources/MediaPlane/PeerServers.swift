@@ -158,6 +158,12 @@ extension Plane {
     if peers.servers.asked == 0 { askServers() }
   }
 
+  /// What we ask from has changed.
+  func askServersAnew() {
+    askServers()
+    settleServers()
+  }
+
   private func askServers() {
     let endpoints = peers.servers.endpoints
     let bases = peers.bases

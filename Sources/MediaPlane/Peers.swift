@@ -59,6 +59,8 @@ struct Peers: ~Copyable {
   /// Messages that a slow reader did not get.
   var unsentFrames: UInt64 = 0
   fileprivate(set) var bases: [ICEBase] = []
+  /// What is listened on, whatever addresses we have.
+  private var listeners: [ICEBase] = []
   fileprivate var sockets: [SocketID] = []
   /// By place: the handle is given before the connection is made, which needs its tag.
   fileprivate var places: Slab<Peer?>
@@ -81,13 +83,27 @@ struct Peers: ~Copyable {
   mutating func offer(
     _ transport: TransportKind, at endpoint: Endpoint, socket: SocketID, addresses: [IPAddress]
   ) {
+    let listener = ICEBase(transport, local: endpoint, socket: socket)
+    listeners.append(listener)
+    offer(listener, addresses)
+  }
+
+  /// We have these addresses now.
+  mutating func readdress(_ addresses: [IPAddress]) {
+    bases = []
+    for listener in listeners { offer(listener, addresses) }
+  }
+
+  private mutating func offer(_ listener: ICEBase, _ addresses: [IPAddress]) {
+    let bound = listener.local
     let own =
-      endpoint.address.isUnspecified
-      ? addresses.filter { $0.isV4 == endpoint.address.isV4 } : [endpoint.address]
+      bound.address.isUnspecified ? addresses.filter { $0.isV4 == bound.address.isV4 } : [bound.address]
     for address in own {
-      bases.append(ICEBase(transport, local: Endpoint(address, port: endpoint.port), socket: socket))
+      bases.append(
+        ICEBase(listener.transport, local: Endpoint(address, port: bound.port), socket: listener.socket))
     }
   }
+
   subscript(_ handle: Handle) -> Peer? { places.read(handle) { $0 } ?? nil }
 }
 
@@ -126,6 +142,12 @@ extension Plane {
       peers.offer(.udp, at: local, socket: socket, addresses: addresses)
     }
     peers.maker = maker
+  }
+
+  /// Our addresses are others now: connections that are opened from here on offer these.
+  package func readdress(_ addresses: [IPAddress]) {
+    peers.readdress(addresses)
+    askServersAnew()
   }
 
   /// Where connections are received; empty when they are not.

@@ -212,7 +212,8 @@ package final class SimulatedNetwork {
 package final class SimulatedHost {
   package let name: String
   package let index: Int
-  package let addresses: [IPAddress]
+  /// Set them when a lease comes, or another.
+  package var addresses: [IPAddress]
   /// How far this host's civil clock is off. Set it to make the clock jump.
   package var wallOffset = Interval.zero
   /// Binding one of these ports fails, as when another program has it.
