@@ -93,7 +93,8 @@ def main():
 def load_tests(loader, standard, pattern):
     """Within this project: against the gateway, which the project's own module starts."""
     import whep_gateway
-    return unittest.TestSuite(loader.loadTestsFromTestCase(kind) for kind in whep_gateway.CONFORMANCE(Endpoint, Session, Checks, Patience, Flood))
+    kinds = whep_gateway.CONFORMANCE(Endpoint, Session, Checks, Patience, Flood)
+    return unittest.TestSuite(loader.loadTestsFromTestCase(kind) for kind in kinds)
 
 
 if __name__ == "__main__":

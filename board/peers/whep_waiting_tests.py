@@ -122,7 +122,8 @@ class Patience(Suite):
 
     def restarted(self):
         player, answer, session = self.full()
-        told = self.patch(session, fragment(player.local(), ufrag=secrets.token_hex(4), password=secrets.token_hex(12)), If_Match="*")
+        anew = fragment(player.local(), ufrag=secrets.token_hex(4), password=secrets.token_hex(12))
+        told = self.patch(session, anew, If_Match="*")
         if told.status in (405, 422, 501):
             self.skipTest("no ICE restart")
         self.assertEqual(told.status, 200, told)
