@@ -151,6 +151,8 @@ package final class Gateway {
     if stored.directory == nil, let demo = setting.demo {
       keeper.commit([.directory(demo.withoutPasswords().building, passwords: [], at: world.wall, by: "demo")])
     }
+    addresses = world.hostAddresses()
+    addressesRead = world.now
     let house = House(gateway: self, stored: stored, audit: audit)
     self.house = house
     judge.judge = house.gate
