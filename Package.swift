@@ -170,7 +170,7 @@ let roomTests: [Target] = [
   tests(
     "Building",
     [
-      "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "Directory", "MediaPlane",
+      "Wire", "Journal", "Crypto", "JSON", "SDP", "RTP", "HTTP", "SIP", "ICE", "Directory", "MediaPlane",
       "API", "Web", "Calls", "Devices", "Doors", "Provisioning", "Management", "Gateway", "Simulation",
       "SimulatedBuilding",
     ]),

@@ -32,7 +32,7 @@ final class PlaneMedia: Media {
     let spec = PeerSpec(
       kinds: video ? .audioAndVideo : .audio,
       mode: PlaneMedia.mode(ice, facing: offer, hasServers: plane.hasServers),
-      role: isLite || offer == nil ? .controlling : .controlled)
+      role: isLite || offer == nil ? .controlling : .controlled, facingLite: ice == .auto ? .checks : .fails)
     guard let leg = try? plane.openPeer(spec) else { return nil }
     return PeerDescriptions(leg, of: plane)
   }

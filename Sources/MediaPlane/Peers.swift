@@ -112,11 +112,16 @@ package struct PeerSpec: Hashable, Sendable {
   package var kinds: LegSpec.Kinds
   package var mode: ICEMode
   package var role: ICERole
+  package var facingLite: LitePeerPolicy
 
-  package init(kinds: LegSpec.Kinds = .audio, mode: ICEMode = .lite, role: ICERole = .controlled) {
+  package init(
+    kinds: LegSpec.Kinds = .audio, mode: ICEMode = .lite, role: ICERole = .controlled,
+    facingLite: LitePeerPolicy = .fails
+  ) {
     self.kinds = kinds
     self.mode = mode
     self.role = role
+    self.facingLite = facingLite
   }
 }
 
@@ -188,6 +193,7 @@ extension Plane {
     _ spec: PeerSpec, _ audio: Stream, _ video: Stream?, repair: UInt32, tag: UInt32
   ) -> PeerConfiguration {
     var ice = ICEConfiguration(spec.mode, role: spec.role, bases: peers.bases, tag: tag)
+    ice.facingLite = spec.facingLite
     equip(&ice)
     var described = PeerConfiguration(
       ice: ice, audioSource: audio.timeline.ssrc,

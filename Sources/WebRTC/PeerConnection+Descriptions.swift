@@ -173,7 +173,7 @@ extension PeerConnection {
     let bundle = media.filter { !$0.isWithdrawn }.compactMap(\.mid)
     let description = describe(media, bundle: bundle, allowsMixed: true)
     pending = .ours(description)
-    if configuration.ice.mode == .full, !isOver {
+    if agent.configuration.mode == .full, !isOver {
       agent.gather(&turn)
       takeEvents(&turn)
     }
@@ -334,7 +334,7 @@ extension PeerConnection {
     let wanted = Identity(
       fingerprints: transport.fingerprints, role: role, association: transport.association)
     associate(wanted, &turn)
-    if configuration.ice.mode == .full { agent.gather(&turn) }
+    if agent.configuration.mode == .full { agent.gather(&turn) }
     takeEvents(&turn)
   }
 

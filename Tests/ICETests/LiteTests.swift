@@ -35,11 +35,13 @@ struct Browser {
 struct LiteTests {
   let flow = udp("192.0.2.1:8189", "198.51.100.7:5000")
 
-  static func agent() -> ICEAgent {
+  static func agent(facingLite: LitePeerPolicy = .fails) -> ICEAgent {
     var turn = turn(at: 0)
     let base = ICEBase(
       .udp, local: endpoint("192.0.2.1:8189"), socket: SocketID(Handle(index: 0, generation: 1)))
-    return ICEAgent(ICEConfiguration(.lite, bases: [base]), &turn)
+    var configuration = ICEConfiguration(.lite, bases: [base])
+    configuration.facingLite = facingLite
+    return ICEAgent(configuration, &turn)
   }
 
   /// The one answer in the outbox, its integrity checked.
@@ -58,6 +60,45 @@ struct LiteTests {
     agent.setRemote(ICEDescription(credentials: StreamTests.theirs, candidates: [], isLite: true), &turn)
     #expect(agent.news() == [.failed])
     #expect(agent.nextDeadline == nil)
+  }
+
+  @Test func besideAnotherLiteOneItChecksWhereItMay() throws {
+    var agent = Self.agent(facingLite: .checks)
+    var turn = turn(at: 1)
+    #expect(agent.localDescription.isLite && agent.role == .controlled)
+    let theirs = try Candidate(line: "candidate:1 1 udp 2130706431 198.51.100.7 5000 typ host")
+    agent.setRemote(
+      ICEDescription(credentials: StreamTests.theirs, candidates: [theirs], isLite: true, isComplete: true),
+      &turn)
+    #expect(agent.news().isEmpty && agent.role == .controlling)
+    let sent = turn.out.taken()
+    let check = try #require(sent.first)
+    #expect(sent.count == 1 && check.flow == flow)
+    #expect(try STUNMessage(parsing: check.bytes).kind == .request)
+  }
+
+  @Test func ofItselfItSaysNothingHoweverLongItWaits() throws {
+    for facingLite in [LitePeerPolicy.fails, .checks] {
+      var agent = Self.agent(facingLite: facingLite)
+      var browser = Browser(of: agent)
+      var start = turn(at: 0)
+      agent.gather(&start)
+      let candidates = try ["192.0.2.9", "198.51.100.7"].map {
+        try Candidate(line: "candidate:1 1 udp 2130706431 \($0) 5000 typ host")
+      }
+      agent.setRemote(ICEDescription(credentials: StreamTests.theirs, candidates: candidates), &start)
+      for candidate in candidates { agent.addRemote(candidate, &start) }
+      agent.endOfCandidates(&start)
+      #expect(start.out.entries.isEmpty)
+      for second in Int64(1)...60 {
+        var turn = turn(at: second * 1000)
+        agent.advance(&turn)
+        #expect(turn.out.entries.isEmpty)
+        guard second < 25 else { continue }
+        _ = agent.receive(browser.check(nominating: second == 1), on: flow, &turn)
+        #expect(turn.out.taken().count == 1, "the answer alone")
+      }
+    }
   }
 
   @Test func itSaysWhatItIs() {

@@ -82,6 +82,33 @@ private final class Bystander: Resident {
     #expect(talk(town) == (50, 50))
   }
 
+  /// We offered as lite, and so does the peer answer, who minds less than we do: who may become full does.
+  @Test(arguments: [LitePeerPolicy.checks, .fails])
+  func ofTwoLiteOnesTheOneThatMayChecks(policy: LitePeerPolicy) throws {
+    let town = PeerTown(browserMode: .lite, facingLite: policy)
+    var offer = town.turn(.gateway) { gateway, turn in
+      gateway.createOffer(audio: Wanted.audio, video: nil, &turn)
+    }
+    let isLite = { (attribute: Attribute) in attribute.name == "ice-lite" }
+    #expect(offer.attributes.contains(where: isLite))
+    offer.attributes.removeAll(where: isLite)
+    try town.browser.setRemote(offer: offer)
+    let answer = try town.turn(.browser) { (browser, turn) throws(PeerRefusal) in
+      try browser.createAnswer(audio: browser.offered(.audio), video: nil, &turn)
+    }
+    #expect(answer.attributes.contains(where: isLite))
+    try town.turn(.gateway) { (gateway, turn) throws(PeerRefusal) in
+      try gateway.setRemote(answer: answer, &turn)
+    }
+    guard policy == .checks else {
+      #expect(town.events[.gateway]!.contains(.failed(.ice)) && !town.gateway.isReady)
+      return
+    }
+    town.run { $0.isConnected }
+    #expect(town.isConnected)
+    #expect(talk(town) == (50, 50))
+  }
+
   @Test func overOpenSSLTooInBothRoles() throws {
     for gatewayCalls in [false, true] {
       let town = PeerTown(
@@ -98,33 +125,6 @@ private final class Bystander: Resident {
     }
   }
 
-  @Test(arguments: UInt64(1)...20)
-  func aBadNetworkOnlyDelaysTheBeginning(seed: UInt64) throws {
-    let town = PeerTown(seed: seed)
-    town.weather = .init(delay: .milliseconds(20), jitter: .milliseconds(30), loss: 20, duplication: 10)
-    try town.browserCalls()
-    town.run { $0.isConnected }
-    #expect(town.isConnected, "events \(town.events)")
-    town.weather.loss = 0
-    let heard = talk(town)
-    // The last few may still be on their way; nothing came twice.
-    #expect((45...50).contains(heard.toGateway) && (45...50).contains(heard.toBrowser), "\(heard)")
-    #expect(town.gateway.counters.forged == 0)
-  }
-
-  @Test func aBadNetworkOnlyDelaysOpenSSL() throws {
-    let town = PeerTown(
-      browser: DTLSSessions(
-        try DTLSContext.make(serial: 1, at: WallTime(seconds: 1_760_000_000)),
-        firstTimeout: .milliseconds(16)),
-      gateway: DTLSSessions(
-        try DTLSContext.make(serial: 2, at: WallTime(seconds: 1_760_000_000)),
-        firstTimeout: .milliseconds(16)))
-    // OpenSSL's timer runs by the system's clock, which no test can turn: it is waited for.
-    town.whenIdle = { usleep(2000) }
-    town.weather = .init(delay: .milliseconds(1), jitter: .milliseconds(3), loss: 25, duplication: 20)
-    try town.browserCalls()
-    town.run { $0.isConnected }
   @Test(arguments: [false, true])
   func whatTheCPUDoesBestProtectsMediaOnceItIsMeasured(galoisIsSlow: Bool) throws {
     let start = WallTime(seconds: 1_760_000_000)
@@ -158,6 +158,33 @@ private final class Bystander: Resident {
     #expect(other.gateway.overhead == (galoisIsSlow ? 10 : 16))
   }
 
+  @Test(arguments: UInt64(1)...20)
+  func aBadNetworkOnlyDelaysTheBeginning(seed: UInt64) throws {
+    let town = PeerTown(seed: seed)
+    town.weather = .init(delay: .milliseconds(20), jitter: .milliseconds(30), loss: 20, duplication: 10)
+    try town.browserCalls()
+    town.run { $0.isConnected }
+    #expect(town.isConnected, "events \(town.events)")
+    town.weather.loss = 0
+    let heard = talk(town)
+    // The last few may still be on their way; nothing came twice.
+    #expect((45...50).contains(heard.toGateway) && (45...50).contains(heard.toBrowser), "\(heard)")
+    #expect(town.gateway.counters.forged == 0)
+  }
+
+  @Test func aBadNetworkOnlyDelaysOpenSSL() throws {
+    let town = PeerTown(
+      browser: DTLSSessions(
+        try DTLSContext.make(serial: 1, at: WallTime(seconds: 1_760_000_000)),
+        firstTimeout: .milliseconds(16)),
+      gateway: DTLSSessions(
+        try DTLSContext.make(serial: 2, at: WallTime(seconds: 1_760_000_000)),
+        firstTimeout: .milliseconds(16)))
+    // OpenSSL's timer runs by the system's clock, which no test can turn: it is waited for.
+    town.whenIdle = { usleep(2000) }
+    town.weather = .init(delay: .milliseconds(1), jitter: .milliseconds(3), loss: 25, duplication: 20)
+    try town.browserCalls()
+    town.run { $0.isConnected }
     #expect(town.isConnected, "events \(town.events)")
   }
 

@@ -54,23 +54,25 @@ final class PeerTown {
   init(
     seed: UInt64 = 1, browser browserMaker: any DTLSMaker = SimulatedDTLS(number: 1),
     gateway gatewayMaker: any DTLSMaker = SimulatedDTLS(number: 2), gatewayMode: ICEMode = .lite,
+    browserMode: ICEMode = .full, facingLite: LitePeerPolicy = .fails,
     browserTakesPictures: Bool = false
   ) {
     random = Random(seed: seed)
     var turn = Turn(now: now, random: random.fork())
     var configuration = PeerConfiguration(
       ice: ICEConfiguration(
-        .full, role: .controlling,
+        browserMode, role: .controlling,
         bases: [ICEBase(.udp, local: PeerTown.browserAddress, socket: PeerTown.browserSocket)], tag: 1),
       audioSource: 0xB0, videoSource: 0xB1, canonicalName: "browser")
     configuration.takesPictures = browserTakesPictures
     browser = PeerConnection(configuration, browserMaker, &turn)
+    var ice = ICEConfiguration(
+      gatewayMode, role: .controlled,
+      bases: [ICEBase(.udp, local: PeerTown.gatewayAddress, socket: PeerTown.gatewaySocket)], tag: 2)
+    ice.facingLite = facingLite
     gateway = PeerConnection(
       PeerConfiguration(
-        ice: ICEConfiguration(
-          gatewayMode, role: .controlled,
-          bases: [ICEBase(.udp, local: PeerTown.gatewayAddress, socket: PeerTown.gatewaySocket)], tag: 2),
-        audioSource: 0xA0, videoSource: 0xA1, canonicalName: "gateway"),
+        ice: ice, audioSource: 0xA0, videoSource: 0xA1, canonicalName: "gateway"),
       gatewayMaker, &turn)
   }
 

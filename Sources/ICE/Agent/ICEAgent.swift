@@ -20,7 +20,7 @@ package import Wire
 
 /// A session's agent. A value with one owner: copying it and using both copies makes no sense.
 package struct ICEAgent: Sendable {
-  package let configuration: ICEConfiguration
+  package private(set) var configuration: ICEConfiguration
   package internal(set) var role: ICERole
   /// Ours now. Given in `localDescription`.
   package internal(set) var credentials: ICECredentials
@@ -170,6 +170,11 @@ package struct ICEAgent: Sendable {
     if let remoteCredentials, remoteCredentials != description.credentials {
       counters.refused += 1
       return
+    }
+    if configuration.mode == .lite, description.isLite, configuration.facingLite == .checks, paths.isEmpty {
+      // What it told stays true: host candidates are all that it has. Of a full and a lite one the full one controls.
+      configuration.mode = .full
+      role = .controlling
     }
     if configuration.mode == .lite {
       remoteCredentials = description.credentials

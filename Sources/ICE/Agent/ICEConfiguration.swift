@@ -7,6 +7,14 @@ package enum ICEMode: Hashable, Sendable {
   case full
 }
 
+/// What a lite agent does when its peer turns out to be lite as well: somebody must check.
+package enum LitePeerPolicy: Hashable, Sendable {
+  /// It stays what it said, and the session fails.
+  case fails
+  /// It becomes full.
+  case checks
+}
+
 /// Who decides which pair is used (RFC 8445 section 6.1.1). A lite agent is always controlled.
 package enum ICERole: Hashable, Sendable {
   case controlling, controlled
@@ -66,6 +74,8 @@ package struct ICEServer: Hashable, Sendable {
 package struct ICEConfiguration: Sendable {
   package var mode: ICEMode
   package var role: ICERole
+  /// Of a lite agent.
+  package var facingLite = LitePeerPolicy.fails
   /// Best first.
   package var bases: [ICEBase]
   package var servers: [ICEServer]
