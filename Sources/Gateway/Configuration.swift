@@ -1,5 +1,6 @@
 package import JSON
 package import MediaPlane
+package import Web
 package import Wire
 
 /// What the configuration file says, with the defaults of everything it does not say.
@@ -25,11 +26,17 @@ package struct Configuration: Equatable, Sendable {
     package var publicURL: String?
     package var allowedOrigins: [String] = []
 
-    /// Scheme, host and port of `publicURL`, as browsers write an origin.
+    /// Scheme, host and port of `publicURL`, as browsers write an origin: a scheme's own port is not said.
     package var publicOrigin: String? {
       guard let publicURL else { return nil }
       let parts = publicURL.split(separator: "/", omittingEmptySubsequences: false)
-      return parts.count >= 3 ? parts[..<3].joined(separator: "/") : nil
+      guard parts.count >= 3 else { return nil }
+      let origin = parts[..<3].joined(separator: "/").lowercased()
+      for (scheme, port) in [("https:", ":443"), ("http:", ":80")]
+      where origin.hasPrefix(scheme) && origin.hasSuffix(port) {
+        return String(origin.dropLast(port.count))
+      }
+      return origin
     }
   }
   package struct TLS: Equatable, Sendable {
@@ -177,5 +184,16 @@ extension ObjectReader {
       return fallback
     }
     return first...last
+  }
+}
+
+extension Configuration {
+  /// Pages under any name of ours are our own, and so are those of the address that operators publish.
+  package var originPolicy: OriginPolicy {
+    var names = [gateway.domain, gateway.name, gateway.name + ".local"] + gateway.aliases
+    if let url = http.publicURL, let host = url.split(separator: "/").dropFirst().first {
+      names.append(String(host.prefix { $0 != ":" }))
+    }
+    return OriginPolicy(names: names, published: http.publicOrigin, allowed: http.allowedOrigins)
   }
 }

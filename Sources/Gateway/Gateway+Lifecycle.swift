@@ -104,6 +104,7 @@ extension Gateway {
     house?.album.days = new.snapshots.days
     house?.whep.servers = new.media.servers
     warden?.publicOrigin = new.http.publicOrigin
+    web.server?.origins = new.originPolicy
     house?.gate.setNames([new.gateway.domain] + new.gateway.aliases)
     log.write(.notice, "reload.done", "configuration and certificates read again")
   }

@@ -202,7 +202,7 @@ package final class Gateway {
       reply.fields.append("Retry-After", "\(wait.seconds + 1)")
       return reply
     }
-    router.origins = originPolicy
+    router.origins = configuration.originPolicy
     router.whenForeign = { [weak self] origin, _ in self?.noteForeign(origin) }
     web.serve(router)
     do throws(NetworkFailure) {
@@ -221,16 +221,6 @@ package final class Gateway {
         }
       }
     }
-  }
-
-  /// Pages under any name of ours are our own.
-  private var originPolicy: OriginPolicy {
-    let gateway = configuration.gateway
-    var names = [gateway.domain, gateway.name, gateway.name + ".local"] + gateway.aliases
-    if let url = configuration.http.publicURL, let host = url.split(separator: "/").dropFirst().first {
-      names.append(String(host.prefix { $0 != ":" }))
-    }
-    return OriginPolicy(names: names, allowed: configuration.http.allowedOrigins)
   }
 
   /// Says once of each origin that its pages were turned away: the installer of one would look for long.

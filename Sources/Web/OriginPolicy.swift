@@ -5,15 +5,19 @@ internal import Wire
 /// allow-list).
 ///
 /// Our own is a page whose Origin is where the request itself goes, by an address or by a name that is ours: a
-/// stranger's name that was made to point at our address is not. Who sends no Origin is no browser's page.
+/// stranger's name that was made to point at our address is not. So is one of the origin that links to us carry, though
+/// the request came another way: a proxy in front of us speaks TLS in our place. Who sends no Origin is no browser's page.
 package struct OriginPolicy: Hashable, Sendable {
   /// Names of this gateway, in lower case.
   package var names: [String]
+  /// Where links to us lead, in lower case.
+  package var published: String?
   /// Origins such as `https://intercom.example.net`, in lower case, beside our own.
   package var allowed: [String]
 
-  package init(names: [String] = [], allowed: [String] = []) {
+  package init(names: [String] = [], published: String? = nil, allowed: [String] = []) {
     self.names = names.map { $0.lowercased() }
+    self.published = published?.lowercased()
     // An origin has no path; who writes one with a slash at its end means it without.
     self.allowed = allowed.map { origin in
       let text = origin.lowercased()
@@ -25,7 +29,7 @@ package struct OriginPolicy: Hashable, Sendable {
     let origins = request.fields.values("Origin")
     guard let origin = origins.first?.lowercased() else { return true }
     guard origins.count == 1 else { return false }
-    return allowed.contains(origin) || isOwn(origin, request, peer)
+    return origin == published || allowed.contains(origin) || isOwn(origin, request, peer)
   }
 
   /// Whether a page that speaks to us so is ours.

@@ -93,7 +93,12 @@ package final class WebServer {
   }
 
   unowned let carrier: any WebCarrier
-  private let router: Router
+  private var router: Router
+  /// Whose pages may speak to us.
+  package var origins: OriginPolicy {
+    get { router.origins }
+    set { router.origins = newValue }
+  }
   private let limits: WebLimits
   var connections: [WebConnectionID: Connection] = [:]
   private var wheel: Wheel

@@ -88,6 +88,11 @@ struct ChannelTests {
     ("https://localhost:8443", "localhost:8443", true),
     // named by the operator
     ("https://intercom.example.net", "192.0.2.1:8443", true),
+    // where links lead: a proxy speaks TLS there, and names us as it likes
+    ("https://door.example.net", "10.0.0.5:8080", true),
+    ("https://door.example.net", "door.example.net", true),
+    ("http://door.example.net", "10.0.0.5:8080", false),
+    ("https://door.example.net:8443", "10.0.0.5:8080", false),
     // nobody's
     (nil, "192.0.2.1:8443", true),
     ("https://evil.example", "192.0.2.1:8443", false),
@@ -103,7 +108,9 @@ struct ChannelTests {
     let owner = Owner()
     let bench = Bench(
       [sip(owner)],
-      origins: OriginPolicy(names: ["vestibule.local"], allowed: ["https://Intercom.example.net/"]))
+      origins: OriginPolicy(
+        names: ["vestibule.local"], published: "https://Door.example.net",
+        allowed: ["https://Intercom.example.net/"]))
     let id = bench.connect()
     bench.send(upgrade(origin: origin, host: host), on: id)
     let text = bench.heardText(id)
