@@ -235,7 +235,8 @@ extension ICEAgent {
       !allocations[place].channels.contains(where: { $0.peer == peer }),
       allocations[place].channels.count < Allocation.channelLimit
     else { return }
-    let number = ICEAgent.firstChannel + UInt16(allocations[place].channels.count)
+    // Those before may have been refused and forgotten: what is bound keeps its number.
+    let number = allocations[place].channels.map(\.number).max().map { $0 + 1 } ?? ICEAgent.firstChannel
     allocations[place].channels.append(
       Allocation.Channel(peer: peer, number: number, isBound: false, renewal: Instant(nanoseconds: .max)))
     steps.append(.relay(place, .bind(peer)))
