@@ -142,9 +142,9 @@ let roomTests: [Target] = [
   tests("Devices", ["Wire", "Devices", "Simulation"]),
   tests("JSON", ["Wire", "JSON"]),
   tests("WebSocket", ["Wire", "Crypto", "WebSocket"]),
-  tests("ICE", ["Wire", "Crypto", "ICE"]),
+  tests("ICE", ["Wire", "Crypto", "ICE", "SimulatedHomes"]),
   tests(
-    "WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC", "Simulation"],
+    "WebRTC", ["Wire", "Crypto", "SDP", "RTP", "ICE", "WebRTC", "Simulation", "SimulatedHomes"],
     resources: [.copy("Descriptions")]),
   tests("RTSP", ["Wire", "Crypto", "SDP", "RTP", "RTSP"]),
   tests(
@@ -186,7 +186,11 @@ let simulation: [Target] = [
     dependencies: [
       "Wire", "Crypto", "RTP", "Directory", "Transport", "Devices", "WebRTC", "Cameras", "CSQLite",
     ],
-    path: "Tests/Simulation", exclude: ["Building"],
+    path: "Tests/Simulation", exclude: ["Building", "Homes"],
+    swiftSettings: house),
+  // Homes behind translators, and a relay between them.
+  .target(
+    name: "SimulatedHomes", dependencies: ["Wire", "Crypto", "ICE"], path: "Tests/Simulation/Homes",
     swiftSettings: house),
   // The real gateway in its simulated building.
   .target(

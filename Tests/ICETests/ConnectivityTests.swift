@@ -1,4 +1,5 @@
 import ICE
+import SimulatedHomes
 import Testing
 import Wire
 

@@ -1,4 +1,5 @@
 import ICE
+import SimulatedHomes
 import Testing
 import Wire
 
@@ -24,7 +25,6 @@ struct LentRelayTests {
     #expect(relays.map(\.local) == [endpoint("10.0.0.1:1000")] && !keeper.agent.hasRelay)
     #expect(server.leases.count == 1, "taken over, not given back")
     network.stations.removeAll { $0 === keeper }
-    network.players.removeAll { $0 === keeper }
     let a = Player(
       "A", network, at: ["10.0.0.1:1000"], behind: keeper.translator, .full, .controlled
     ) { configuration in
@@ -88,7 +88,6 @@ struct LentRelayTests {
     #expect(server.leases.count == 1 && a.agent.nextDeadline == nil)
     server.nonce = "grown old"
     network.stations.removeAll { $0 === a }
-    network.players.removeAll { $0 === a }
     let last = Player("last", network, at: ["10.0.0.1:1000"], behind: a.translator, .full, .controlled) {
       $0.relays = relays
     }

@@ -1,47 +1,56 @@
-import Crypto
-import ICE
-import Testing
-import Wire
+internal import Crypto
+package import ICE
+package import Wire
 
 /// A small STUN and TURN server (RFC 8489, RFC 8656) with one account.
-final class RelayServer: Station {
-  struct Lease {
+package final class RelayServer: Station {
+  package struct Lease {
     var client: Endpoint
-    var port: UInt16
+    package var port: UInt16
     var expires: Instant
     /// What asked for it: the same request again gets the same answer (RFC 8656 section 7.2).
     var transaction: STUNTransactionID
     var permissions: [(IPAddress, Instant)] = []
     var channels: [(UInt16, Endpoint, Instant)] = []
+
+    package init(client: Endpoint, port: UInt16, expires: Instant, transaction: STUNTransactionID) {
+      self.client = client
+      self.port = port
+      self.expires = expires
+      self.transaction = transaction
+    }
   }
 
-  let address: IPAddress
+  package let address: IPAddress
   let port: UInt16 = 3478
-  var username = "vestibule"
-  var password = "open sesame"
-  let realm = "example.net"
-  var nonce = "nonce-1"
-  var lifetime: Int64 = 600
+  package var username = "vestibule"
+  package var password = "open sesame"
+  private let realm = "example.net"
+  package var nonce = "nonce-1"
+  package var lifetime: Int64 = 600
   /// Asked and refused: 486.
-  var isFull = false
-  var isSilent = false
-  var leases: [Lease] = []
-  var requests = 0
-  var relayed = 0
-  var channelMessages = 0
+  package var isFull = false
+  package var isSilent = false
+  package var leases: [Lease] = []
+  package var requests = 0
+  package var relayed = 0
+  package var channelMessages = 0
   private var nextPort: UInt16 = 50_000
 
-  init(_ network: VirtualNetwork, _ address: String) {
-    self.address = IPAddress(address)!
+  package init(_ network: VirtualNetwork, _ address: IPAddress) {
+    self.address = address
     network.stations.append(self)
   }
 
-  func owns(_ address: IPAddress) -> Bool { address == self.address }
-  var endpoint: Endpoint { Endpoint(address, port: port) }
-  var turn: ICEServer { ICEServer(turn: endpoint, username: username, password: password) }
-  var stun: ICEServer { ICEServer(stun: endpoint) }
+  package var translator: Translator? { nil }
+  package var deadline: Instant? { nil }
+  package func advance() {}
+  package func owns(_ address: IPAddress) -> Bool { address == self.address }
+  package var endpoint: Endpoint { Endpoint(address, port: port) }
+  package var turn: ICEServer { ICEServer(turn: endpoint, username: username, password: password) }
+  package var stun: ICEServer { ICEServer(stun: endpoint) }
 
-  func receive(_ datagram: [UInt8], from: Endpoint, to: Endpoint, _ network: VirtualNetwork) {
+  package func receive(_ datagram: [UInt8], from: Endpoint, to: Endpoint, _ network: VirtualNetwork) {
     guard !isSilent else { return }
     for place in leases.indices {
       leases[place].permissions.removeAll { $0.1 < network.now }
@@ -53,7 +62,7 @@ final class RelayServer: Station {
       carry(datagram, to: lease, from: from, network)
       return
     }
-    if DatagramKind(datagram) == .turnChannel {
+    if DatagramKind(datagram.span) == .turnChannel {
       guard let lease = leases.first(where: { $0.client == from }), datagram.count >= 4 else { return }
       let number = UInt16(datagram[0]) << 8 | UInt16(datagram[1])
       let size = Int(datagram[2]) << 8 | Int(datagram[3])
@@ -64,13 +73,13 @@ final class RelayServer: Station {
       relay(Array(datagram[4..<4 + size]), lease, to: channel.1, network)
       return
     }
-    guard let message = try? STUNMessage(parsing: datagram) else { return }
+    guard let message = try? STUNMessage(parsing: datagram.span) else { return }
     if message.kind == .indication {
       guard let lease = leases.first(where: { $0.client == from }),
         let peer = message.address(message.xorPeerAddress, in: datagram.span),
         lease.permissions.contains(where: { $0.0 == peer.address })
       else { return }
-      relay(message.bytes(message.dataField, in: datagram), lease, to: peer, network)
+      relay(message.bytes(message.dataField, in: datagram.span), lease, to: peer, network)
       return
     }
     guard message.kind == .request else { return }
@@ -97,11 +106,11 @@ final class RelayServer: Station {
       network.send(writer.bytes, from: endpoint, to: from, through: nil)
     }
     guard message.integrity.isPresent else { return refuse(401, "Unauthorized", challenging: true) }
-    guard message.bytes(message.nonce, in: datagram) == Array(nonce.utf8) else {
+    guard message.bytes(message.nonce, in: datagram.span) == Array(nonce.utf8) else {
       return refuse(438, "Stale Nonce", challenging: true)
     }
-    guard message.bytes(message.username, in: datagram) == Array(username.utf8),
-      message.hasIntegrity(key: key, in: datagram)
+    guard message.bytes(message.username, in: datagram.span) == Array(username.utf8),
+      message.hasIntegrity(key: key, in: datagram.span)
     else { return refuse(401, "Unauthorized", challenging: true) }
     let place = leases.firstIndex { $0.client == from }
     let peer = message.address(message.xorPeerAddress, in: datagram.span)
@@ -141,7 +150,9 @@ final class RelayServer: Station {
       guard let place, let peer, message.channelField.count == 4 else { return refuse(400, "Bad Request") }
       let start = Int(message.channelField.start)
       let number = UInt16(datagram[start]) << 8 | UInt16(datagram[start + 1])
-      guard (0x4000...0x4FFF).contains(number) else { return refuse(400, "Bad Request") }
+      // A number stays its peer's, and a peer its number's (RFC 8656 section 12.2).
+      let isTaken = leases[place].channels.contains { ($0.0 == number) != ($0.1 == peer) }
+      guard (0x4000...0x4FFF).contains(number), !isTaken else { return refuse(400, "Bad Request") }
       leases[place].channels.removeAll { $0.0 == number || $0.1 == peer }
       leases[place].channels.append((number, peer, network.now + .seconds(600)))
       leases[place].permissions.removeAll { $0.0 == peer.address }
