@@ -14,7 +14,7 @@ struct Fuzz {
     ("jitter-buffer", VoiceHarness.buffer), ("packet-history", VoiceHarness.history),
     ("media-plane", PlaneHarness.run), ("picture-packets", ViewerHarness.packetizer),
     ("bandwidth", ViewerHarness.estimate), ("viewer", ViewerHarness.viewer), ("stun", ICEHarness.datagram),
-    ("ice", ICEHarness.session),
+    ("ice", ICEHarness.session), ("relay", RelayHarness.lease), ("mappings", RelayHarness.mappings),
     ("trickle", ICEHarness.fragment), ("dtls", PeerHarness.handshake), ("srtp", PeerHarness.packet),
     ("peer-description", PeerHarness.description), ("peer-datagrams", PeerHarness.datagrams),
     ("head", HTTPHarness.head),
