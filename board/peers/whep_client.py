@@ -481,6 +481,8 @@ class Player:
         async def work():
             self.is_mute = True
             for connection in self.carriers:
+                # Else it asks for consent on what is closed.
+                connection._query_consent_task.cancel()
                 for protocol in connection._protocols:
                     protocol.transport.close()
         Loop.run(work())
