@@ -156,8 +156,6 @@ package final class Gateway {
     let house = House(gateway: self, stored: stored, audit: audit)
     self.house = house
     judge.judge = house.gate
-    addresses = world.hostAddresses()
-    addressesRead = world.now
     do throws(ListenFailure) {
       try sip.listen(configuration.sip, hostAddresses: addresses)
     } catch {
