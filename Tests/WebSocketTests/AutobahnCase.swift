@@ -136,6 +136,9 @@ struct AutobahnTests {
   @Test(arguments: AutobahnCase.sizes)
   func theClientEchoesSizes(_ item: AutobahnCase) { item.run(.client, .asTold) }
 
+  @Test(arguments: AutobahnCase.largest)
+  func theServerEchoesTheLargestWhole(_ item: AutobahnCase) { item.run(.server, .asTold) }
+
   @Test func everyCaseOfTheListIsHere() {
     let all =
       AutobahnCase.framing + AutobahnCase.texts + AutobahnCase.closing + AutobahnCase.sizes

@@ -1,7 +1,8 @@
 // Group 9 of the list: sizes, up to 16 MiB.
 //
 // An unoptimised build is some fifty times slower a byte, so there the messages are a sixteenth as long, and the
-// fragments and pieces with them where that leaves any; the numbers of messages and of fragments stay.
+// fragments and pieces with them where that leaves any; the numbers of messages and of fragments stay. The largest
+// message is echoed whole all the same.
 
 #if DEBUG
   private let thinning = 16
@@ -15,6 +16,14 @@ private let kilo = 1 << 10
 private let mega = 1 << 20
 
 extension AutobahnCase {
+  /// 9.1.6 and 9.2.6 as the list has them, whatever the build.
+  static var largest: [AutobahnCase] {
+    [
+      AutobahnCase("9.1.6", echo: .text(repeated(textPattern, 16 * mega))),
+      AutobahnCase("9.2.6", echo: .binary(repeated(binaryPattern, 16 * mega))),
+    ]
+  }
+
   static var sizes: [AutobahnCase] {
     var cases: [AutobahnCase] = []
     // 9.1 text and 9.2 binary messages of one frame.
