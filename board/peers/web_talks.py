@@ -242,5 +242,5 @@ class Firefox(Talk, Stage):
         self.answer(call)
         self.is_heard_at_the_door()
         own.kill()
-        self.assertIn("BYE sip:", call.finish(40))
+        self.assertIn("BYE sip:", call.finish(60))
         self.assertEqual(self.gateway.last_record()["end"], "answered")
