@@ -97,6 +97,7 @@ extension Page {
   func changeNetwork() {
     guard let talk, let sound = talk.sound, talk.state == .up else { return }
     ledger.count("network changed")
+    let used = cookie
     ask(
       "PATCH", location, type: "application/trickle-ice-sdpfrag", headers: ["If-Match: *"],
       body: sound.restart()
@@ -108,6 +109,8 @@ extension Page {
             "browsers can read it", "\(self.username) cannot take the answer to a restart")
         }
         self.ledger.count("restarted ICE")
+      } else if answer.status == 401 {
+        self.sights.refused(self.username, used)
       } else if answer.status != 404, answer.status != 410 {
         self.ledger.breach("a restart is answered", "\(answer.status)")
       }
