@@ -181,7 +181,7 @@ enum APIDescription {
 
   private static var credential: JSONValue {
     [
-      "username": "web401", "secret": "kq3v9ZrN", "domain": "vestibule.local",
+      "username": "web401", "secret": "5d0c9b8a7f6e4d3c2b1a09f8e7d6c5b4", "domain": "vestibule.local",
       "sip": [
         "udp": "sip:192.0.2.1:5060;transport=udp", "tcp": "sip:192.0.2.1:5060;transport=tcp",
         "tls": "sip:192.0.2.1:5061;transport=tls", "wss": "wss://192.0.2.1:8443/ws",
