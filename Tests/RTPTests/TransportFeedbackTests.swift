@@ -201,7 +201,7 @@ private struct Path {
     for step: Int64 in [0, -400_000, 400_000, -(1 << 24) * 64_000 + 1] {
       var estimate = BandwidthEstimate()
       var arrival: Int64 = ((1 << 23) - 1) * 64_000
-      for number in 0..<20_000 {
+      for number in 0..<10_000 {
         if number % 100 == 99 { arrival += step }
         if abs(arrival) > (1 << 23) * 64_000 { arrival = 0 }
         estimate.came(sent: Instant(nanoseconds: Int64(number) * 1_000_000), arrival: arrival, bytes: 1200)
