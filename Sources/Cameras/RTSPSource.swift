@@ -9,8 +9,8 @@ internal import Wire
 // Its first attempt asks for the way that is remembered, else for the connection itself. When the camera plays and
 // nothing comes, a second attempt with the other way starts beside it; whichever brings the first packet stays and is
 // remembered, the other is told goodbye. A camera that does not set one way up is asked for the other, whatever it calls
-// its reason: many refuse what they do not know as a bad request, or say nothing. Pictures are handed on as they came, from a key picture on; after a loss from
-// the next one on, so that nothing broken is ever shown.
+// its reason: many refuse what they do not know as a bad request, or say nothing. Pictures are handed on as they came,
+// from a key picture on; after a loss from the next one on, so that nothing broken is ever shown.
 //
 // It ends by itself with a reason as soon as it cannot go on: no answer, no pictures for a while, a wrong password, a
 // stream that no browser shows. Whoever wants it opens another after a `Backoff`.

@@ -128,8 +128,8 @@ extension PeerConnection {
 
   // MARK: As offerer
 
-  /// Our offer: sound, if there is any, and a picture that we send. A further one keeps the lines of those before; with `restart` it
-  /// asks for new paths, the old ones carry on meanwhile.
+  /// Our offer: sound, if there is any, and a picture that we send. A further one keeps the lines of those before;
+  /// with `restart` it asks for new paths, the old ones carry on meanwhile.
   package func createOffer(
     audio: PeerMedia?, video: PeerMedia?, _ turn: inout Turn, restart: Bool = false
   ) -> SessionDescription {

@@ -138,16 +138,9 @@ enum ICEHarness {
           agent.closed(socket, &turn)
         }
       }
-      var events = 0
-      while agent.next() != nil {
-        events += 1
-        precondition(events < 1000, "events without end")
-      }
+      agent.drain()
     }
-    var last = Turn(now: now, random: random.fork())
-    agent.close(&last)
-    while agent.next() != nil {}
-    precondition(agent.nextDeadline == nil && agent.selected == nil, "what was closed still waits")
+    agent.end(at: now, &random)
   }
 
   // MARK: Fragments
@@ -201,5 +194,24 @@ enum ICEHarness {
       gateway.close(&turn)
       precondition(gateway.nextDeadline == nil, "what was closed still waits")
     }
+  }
+}
+
+extension ICEAgent {
+  /// Hears all that it tells, which must come to an end.
+  mutating func drain() {
+    var events = 0
+    while next() != nil {
+      events += 1
+      precondition(events < 1000, "events without end")
+    }
+  }
+
+  /// Closes it, after which nothing may wait.
+  mutating func end(at now: Instant, _ random: inout Random) {
+    var last = Turn(now: now, random: random.fork())
+    close(&last)
+    while next() != nil {}
+    precondition(nextDeadline == nil && selected == nil, "what was closed still waits")
   }
 }

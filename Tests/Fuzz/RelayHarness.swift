@@ -137,16 +137,9 @@ enum RelayHarness {
         precondition(turn.out.entries.count - said <= 4, "a server is an amplifier")
       }
       questions.note(turn)
-      var events = 0
-      while agent.next() != nil {
-        events += 1
-        precondition(events < 1000, "events without end")
-      }
+      agent.drain()
     }
-    var last = Turn(now: now, random: random.fork())
-    agent.close(&last)
-    while agent.next() != nil {}
-    precondition(agent.nextDeadline == nil && agent.selected == nil, "what was closed still waits")
+    agent.end(at: now, &random)
     precondition(!agent.hasRelay, "a lease is kept")
   }
 

@@ -28,20 +28,7 @@ private final class Turns: Sendable {
 }
 
 /// Somebody for whom a world is made.
-private final class Bystander: Resident {
-  func received(
-    _ datagram: Span<UInt8>, on socket: SocketID, from remote: Endpoint, to local: Endpoint
-  ) {}
-  func accepted(_ stream: SocketID, on listener: SocketID, from remote: Endpoint, peer: LocalPeer?) {}
-  func connected(_ stream: SocketID) {}
-  func received(_ bytes: Span<UInt8>, onStream stream: SocketID) {}
-  func drained(_ stream: SocketID) {}
-  func closed(_ stream: SocketID, _ failure: NetworkFailure) {}
-  func signalled(_ signal: Signal) {}
-  func advance() {}
-  func settle() {}
-  var nextDeadline: Instant? { nil }
-}
+private final class Bystander: SimulatedPeer {}
 
 @Suite struct PeerConnectionTests {
   @Test func aBrowserThatOffersIsHeardAndHears() throws {
